@@ -1,0 +1,62 @@
+# How every folder of src/ is built.
+#
+#   fewbit_library(base)                       src/base/*.cpp  -> target fewbit_base
+#   fewbit_library(io DEPS graph EXTERNAL ...) links fewbit_graph and the external libraries
+#
+# Sources are globbed (sub-folders too). By name: *_test.cpp go into the target fewbit_<name>_test
+# (GoogleTest, one ctest entry), *_bench.cpp into fewbit_<name>_bench (Google Benchmark), all others
+# into the library. ISA files set their own target attributes (see src/kernels/README.md), so one
+# build runs on every x86-64 processor.
+
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE Release)
+endif()
+find_program(FEWBIT_CCACHE ccache)
+if(FEWBIT_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${FEWBIT_CCACHE})
+endif()
+
+add_library(fewbit_flags INTERFACE)
+target_compile_options(fewbit_flags INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor
+  -Woverloaded-virtual -Wimplicit-fallthrough -fno-math-errno -ffp-contract=off)
+if(FEWBIT_WERROR)
+  target_compile_options(fewbit_flags INTERFACE -Werror)
+endif()
+target_include_directories(fewbit_flags INTERFACE ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR}/include)
+
+function(fewbit_library name)
+  cmake_parse_arguments(ARG "" "" "DEPS;EXTERNAL" ${ARGN})
+  file(GLOB_RECURSE all CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp)
+  set(sources ${all})
+  list(FILTER sources EXCLUDE REGEX "_(test|bench|main)\\.cpp$")
+  set(tests ${all})
+  list(FILTER tests INCLUDE REGEX "_test\\.cpp$")
+  set(benches ${all})
+  list(FILTER benches INCLUDE REGEX "_bench\\.cpp$")
+  list(TRANSFORM ARG_DEPS PREPEND fewbit_)
+  if(sources)
+    add_library(fewbit_${name} STATIC ${sources})
+    target_link_libraries(fewbit_${name} PUBLIC fewbit_flags ${ARG_DEPS} ${ARG_EXTERNAL})
+    set_property(GLOBAL APPEND PROPERTY FEWBIT_LIBRARIES fewbit_${name})
+  else()
+    add_library(fewbit_${name} INTERFACE)
+    target_link_libraries(fewbit_${name} INTERFACE fewbit_flags ${ARG_DEPS} ${ARG_EXTERNAL})
+  endif()
+  if(FEWBIT_TESTS AND tests)
+    add_executable(fewbit_${name}_test ${tests})
+    target_link_libraries(fewbit_${name}_test PRIVATE fewbit_${name} GTest::gtest GTest::gtest_main)
+    target_compile_definitions(fewbit_${name}_test PRIVATE
+      FEWBIT_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+    add_test(NAME ${name} COMMAND fewbit_${name}_test)
+  endif()
+  if(FEWBIT_BENCH AND benches)
+    add_executable(fewbit_${name}_bench ${benches})
+    target_link_libraries(fewbit_${name}_bench PRIVATE fewbit_${name} benchmark::benchmark
+      benchmark::benchmark_main)
+  endif()
+endfunction()

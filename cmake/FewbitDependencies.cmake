@@ -1,0 +1,26 @@
+# Debian 12 packages; `scripts/install-dependencies` names them.
+find_package(Threads REQUIRED)
+find_package(OpenMP REQUIRED)
+find_package(fmt REQUIRED)
+find_package(ZLIB REQUIRED)
+find_package(nlohmann_json REQUIRED)
+find_package(Protobuf REQUIRED)
+find_package(PNG REQUIRED)
+find_package(JPEG REQUIRED)
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(TOMLPLUSPLUS REQUIRED IMPORTED_TARGET tomlplusplus)
+find_package(CLI11 REQUIRED)
+
+# oneDNN's own CMake file asks for OpenCL, which nothing here uses: find the library itself.
+find_library(DNNL_LIBRARY dnnl REQUIRED)
+find_path(DNNL_INCLUDE_DIR dnnl.hpp REQUIRED)
+add_library(fewbit_dnnl INTERFACE)
+target_link_libraries(fewbit_dnnl INTERFACE ${DNNL_LIBRARY})
+target_include_directories(fewbit_dnnl SYSTEM INTERFACE ${DNNL_INCLUDE_DIR})
+
+if(FEWBIT_TESTS)
+  find_package(GTest REQUIRED)
+endif()
+if(FEWBIT_BENCH)
+  find_package(benchmark REQUIRED)
+endif()

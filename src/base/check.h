@@ -1,0 +1,35 @@
+#pragma once
+// FEWBIT_CHECK: an invariant of our own code. It prints the condition and the operands given, and
+// aborts: it is never reached by bad input, only by a bug.
+
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+
+namespace fewbit::internal {
+
+template <typename... Args>
+std::string describe_operands(const Args&... args) {
+  std::string out;
+  ((out += fmt::format(" [{}]", args)), ...);
+  return out;
+}
+
+[[noreturn]] inline void check_failed(const char* file, int line, const char* condition,
+                                      const std::string& operands) {
+  std::fprintf(stderr, "%s:%d: broken invariant: %s%s\n", file, line, condition, operands.c_str());
+  std::fflush(stderr);
+  std::abort();
+}
+
+}  // namespace fewbit::internal
+
+/// FEWBIT_CHECK(condition, operands...): operands are anything that fmt can print.
+#define FEWBIT_CHECK(condition, ...)                                                      \
+  do {                                                                                    \
+    if (!(condition)) [[unlikely]]                                                        \
+      ::fewbit::internal::check_failed(__FILE__, __LINE__, #condition,                    \
+                                       ::fewbit::internal::describe_operands(__VA_ARGS__)); \
+  } while (false)
