@@ -1,0 +1,13 @@
+#pragma once
+// The tables of the operator files, one per file: add a file, add its table here and in tables.cpp.
+
+#include <span>
+#include <vector>
+
+#include "runtime/op.h"
+
+namespace fewbit::ops {
+
+std::vector<std::span<const OpRow>> all_tables();
+
+}  // namespace fewbit::ops
