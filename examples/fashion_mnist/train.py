@@ -255,7 +255,7 @@ class WeightAverage:
 
 
 @torch.no_grad()
-def accuracy(model, x, y, batch=500):
+def accuracy(model, x, y, batch=100):
     model.eval()
     hits = 0
     for i in range(0, len(x), batch):
@@ -371,7 +371,7 @@ def main():
                     help="ONNX file to write")
     ap.add_argument("--log", default=os.path.join(here, "train_log.txt"),
                     help="log file to write")
-    ap.add_argument("--epochs", type=int, default=20)
+    ap.add_argument("--epochs", type=int, default=15)
     ap.add_argument("--batch", type=int, default=128)
     ap.add_argument("--lr", type=float, default=0.1, help="peak learning rate")
     ap.add_argument("--weight-decay", type=float, default=1e-4)
