@@ -1,0 +1,18 @@
+#include "runtime/lower/lowering.h"
+#include "runtime/lower/tables.h"
+
+namespace fewbit {
+
+std::span<const LowerRow> lower_table() {
+  static const std::vector<LowerRow> rows = [] {
+    std::vector<LowerRow> all;
+    for (std::span<const LowerRow> part :
+         {lower::alias_rows()}) {
+      all.insert(all.end(), part.begin(), part.end());
+    }
+    return all;
+  }();
+  return rows;
+}
+
+}  // namespace fewbit

@@ -1,0 +1,311 @@
+#include "runtime/lower/lowering.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "runtime/interpreter.h"
+
+namespace fewbit {
+namespace {
+
+// Any node, by its plain operator.
+class PlainStep final : public Step {
+ public:
+  PlainStep(const Node& node, std::vector<SlotId> inputs, std::vector<SlotId> outputs,
+            std::vector<std::pair<std::string, SlotId>> captures, uint64_t seed)
+      : node_(node),
+        inputs_(std::move(inputs)),
+        outputs_(std::move(outputs)),
+        captures_(std::move(captures)),
+        seed_(seed) {
+    kernel = "plain";
+    for (SlotId s : inputs_) {
+      if (s != kNone) reads.push_back(s);
+    }
+    for (const auto& [name, s] : captures_) reads.push_back(s);
+    for (SlotId s : outputs_) {
+      if (s != kNone) writes.push_back(s);
+    }
+  }
+
+  Status run(Frame& frame) override {
+    std::vector<RuntimeValue> inputs(inputs_.size());
+    for (size_t i = 0; i < inputs_.size(); ++i) {
+      if (inputs_[i] != kNone) inputs[i] = frame.values[static_cast<size_t>(inputs_[i])];
+    }
+    Scope scope;
+    for (const auto& [name, slot] : captures_) {
+      scope.values.emplace(name, frame.values[static_cast<size_t>(slot)]);
+    }
+    auto planned = [&](size_t i, DType type, const Dims& dims) {
+      if (outputs_[i] != kNone) {
+        const RuntimeValue& place = frame.values[static_cast<size_t>(outputs_[i])];
+        if (place.is_tensor() && place.tensor().type() == type && place.tensor().dims() == dims) {
+          return place.tensor();
+        }
+      }
+      return Tensor::uninitialized(type, dims);
+    };
+    FEWBIT_ASSIGN(auto results, run_node(node_, std::move(inputs), scope, seed_, planned));
+    for (size_t i = 0; i < outputs_.size(); ++i) {
+      if (outputs_[i] == kNone) continue;
+      FEWBIT_TRY(store(frame, outputs_[i], std::move(results[i]), i));
+    }
+    return {};
+  }
+
+ private:
+  // Static outputs have a planned place: a result that lies elsewhere (a shared input) is copied.
+  Status store(Frame& frame, SlotId slot, RuntimeValue result, size_t index) const {
+    RuntimeValue& place = frame.values[static_cast<size_t>(slot)];
+    if (!place.is_tensor()) {  // a dynamic slot: emptied before each run
+      place = frame.detached(std::move(result));
+      return {};
+    }
+    Tensor& target = place.tensor();
+    if (!result.is_tensor() || result.tensor().type() != target.type() ||
+        result.tensor().dims() != target.dims()) {
+      return bad_input("{}: output {} was inferred as {}{} and came out as {}", node_.label(), index,
+                       name_of(target.type()), to_string(target.dims()),
+                       result.is_tensor() ? fmt::format("{}{}", name_of(result.tensor().type()),
+                                                        to_string(result.tensor().dims()))
+                                          : "no tensor");
+    }
+    if (result.tensor().raw() != target.raw() && target.bytes() > 0) {
+      std::memcpy(target.raw(), result.tensor().raw(), static_cast<size_t>(target.bytes()));
+    }
+    return {};
+  }
+
+  Node node_;
+  std::vector<SlotId> inputs_, outputs_;
+  std::vector<std::pair<std::string, SlotId>> captures_;
+  uint64_t seed_;
+};
+
+class ConvertLayoutStep final : public Step {
+ public:
+  ConvertLayoutStep(SlotId from, SlotId to, const Slot& source, Layout target)
+      : from_(from), to_(to), from_layout_(source.layout), to_layout_(target), dims_(source.dims) {
+    element_bytes_ = bits_of(source.type) / 8;
+    op = "ConvertLayout";
+    kernel = fmt::format("{} -> {}", name_of(from_layout_), name_of(to_layout_));
+    label = fmt::format("layout of '{}'", source.name);
+    reads = {from};
+    writes = {to};
+  }
+  Status run(Frame& frame) override {
+    convert_layout(frame.in(from_), from_layout_, frame.out(to_), to_layout_, dims_, element_bytes_,
+                   frame.threads);
+    return {};
+  }
+
+ private:
+  SlotId from_, to_;
+  Layout from_layout_, to_layout_;
+  Dims dims_;
+  int element_bytes_;
+};
+
+bool convertible(DType type) { return bits_of(type) >= 8 && bits_of(type) <= 64; }
+
+}  // namespace
+
+Lowering::Lowering(const Graph& graph, int threads, uint64_t seed)
+    : graph_(graph), threads_(threads), seed_(seed), uses_(graph) {
+  dims_.resize(graph.value_count());
+  first_layout_.assign(graph.value_count(), Layout::kPlain);
+  for (size_t i = 0; i < dims_.size(); ++i) {
+    const Value& v = graph.value(static_cast<ValueId>(i));
+    if (v.is_constant()) {
+      dims_[i] = v.constant->dims();
+    } else if (v.type.kind == ValueType::Kind::kTensor && v.type.elem != DType::kUndefined) {
+      dims_[i] = v.type.static_dims();
+    }
+  }
+}
+
+bool Lowering::is_static(ValueId id) const {
+  return id != kNone && dims_[static_cast<size_t>(id)].has_value();
+}
+
+const Dims& Lowering::dims(ValueId id) const {
+  FEWBIT_CHECK(is_static(id), id);
+  return *dims_[static_cast<size_t>(id)];
+}
+
+Layout Lowering::layout(ValueId id) const { return first_layout_[static_cast<size_t>(id)]; }
+
+SlotId Lowering::add_constant(std::string name, Tensor tensor) {
+  Slot slot;
+  slot.kind = Slot::Kind::kConstant;
+  slot.type = tensor.type();
+  slot.dims = tensor.dims();
+  slot.name = std::move(name);
+  slot.constant = std::move(tensor);
+  plan_.slots.push_back(std::move(slot));
+  return static_cast<SlotId>(plan_.slots.size() - 1);
+}
+
+SlotId Lowering::use(ValueId id, Layout wanted) {
+  auto found = slots_.find({id, wanted});
+  if (found != slots_.end()) return found->second;
+  if (const Tensor* constant = graph_.constant(id); constant != nullptr) {
+    Tensor tensor = *constant;
+    if (wanted != Layout::kPlain && !same_bytes(tensor.dims(), Layout::kPlain, wanted)) {
+      tensor = Tensor::uninitialized(constant->type(), constant->dims());
+      convert_layout(constant->raw(), Layout::kPlain, tensor.raw(), wanted, tensor.dims(),
+                     bits_of(tensor.type()) / 8, threads_);
+    }
+    SlotId slot = add_constant(graph_.value(id).name, std::move(tensor));
+    plan_.slots[static_cast<size_t>(slot)].layout = wanted;
+    slots_[{id, wanted}] = slot;
+    return slot;
+  }
+  Layout existing = layout(id);
+  auto it = slots_.find({id, existing});
+  FEWBIT_CHECK(it != slots_.end(), graph_.value(id).name);
+  SlotId source = it->second;
+  const Slot from = plan_.slots[static_cast<size_t>(source)];
+  Slot slot;
+  slot.type = from.type;
+  slot.dims = from.dims;
+  slot.name = from.name;
+  slot.layout = wanted;
+  auto target = static_cast<SlotId>(plan_.slots.size());
+  slots_[{id, wanted}] = target;
+  if (same_bytes(from.dims, existing, wanted)) {
+    slot.kind = Slot::Kind::kAlias;
+    slot.alias_of = source;
+    plan_.slots.push_back(std::move(slot));
+    return target;
+  }
+  FEWBIT_CHECK(convertible(from.type), name_of(from.type));
+  slot.kind = Slot::Kind::kArena;
+  plan_.slots.push_back(std::move(slot));
+  plan_.steps.push_back(std::make_unique<ConvertLayoutStep>(source, target, from, wanted));
+  plan_.watched.emplace_back();
+  return target;
+}
+
+SlotId Lowering::define(ValueId id, Layout layout) {
+  const Value& v = graph_.value(id);
+  Slot slot;
+  slot.name = v.name;
+  slot.layout = layout;
+  slot.type = v.type.elem;
+  if (is_static(id) && slot.type != DType::kString) {
+    slot.dims = dims(id);
+    bool is_result = layout == Layout::kPlain && graph_.is_output(id);
+    slot.kind = is_result ? Slot::Kind::kOutput : Slot::Kind::kArena;
+  } else {
+    FEWBIT_CHECK(layout == Layout::kPlain, v.name);
+    slot.kind = Slot::Kind::kDynamic;
+  }
+  plan_.slots.push_back(std::move(slot));
+  auto result = static_cast<SlotId>(plan_.slots.size() - 1);
+  slots_[{id, layout}] = result;
+  first_layout_[static_cast<size_t>(id)] = layout;
+  return result;
+}
+
+void Lowering::alias(ValueId id, SlotId source) {
+  FEWBIT_CHECK(!graph_.is_output(id), graph_.value(id).name);
+  Slot slot;
+  slot.kind = Slot::Kind::kAlias;
+  slot.alias_of = source;
+  slot.type = type(id);
+  slot.dims = dims(id);
+  slot.name = graph_.value(id).name;
+  plan_.slots.push_back(std::move(slot));
+  slots_[{id, Layout::kPlain}] = static_cast<SlotId>(plan_.slots.size() - 1);
+  first_layout_[static_cast<size_t>(id)] = Layout::kPlain;
+}
+
+void Lowering::add(std::unique_ptr<Step> step, const Node& node) {
+  if (step->label.empty()) step->label = node.label();
+  if (step->op.empty()) step->op = node.op_type;
+  plan_.steps.push_back(std::move(step));
+  plan_.watched.emplace_back();
+}
+
+void Lowering::add_plain_step(const Node& node) {
+  std::vector<SlotId> inputs;
+  for (ValueId in : node.inputs) {
+    inputs.push_back(in == kNone ? kNone : use(in, Layout::kPlain));
+  }
+  std::vector<std::pair<std::string, SlotId>> captures;
+  for (const auto& [key, attribute] : node.attributes) {
+    const auto* sub = std::get_if<std::shared_ptr<Graph>>(&attribute);
+    if (sub == nullptr) continue;
+    for (const std::string& name : (*sub)->captures()) {
+      ValueId id = graph_.find_value(name);
+      if (id != kNone) captures.emplace_back(name, use(id, Layout::kPlain));
+    }
+  }
+  std::vector<SlotId> outputs;
+  for (ValueId out : node.outputs) {
+    outputs.push_back(out == kNone ? kNone : define(out, Layout::kPlain));
+  }
+  add(std::make_unique<PlainStep>(node, std::move(inputs), std::move(outputs), std::move(captures),
+                                  seed_),
+      node);
+}
+
+Status Lowering::lower_node(NodeId id, bool optimize) {
+  const Node& node = graph_.node(id);
+  bool all_static = true;
+  for (ValueId v : node.inputs) all_static = all_static && (v == kNone || is_static(v));
+  for (ValueId v : node.outputs) all_static = all_static && (v == kNone || is_static(v));
+  bool done = false;
+  if (optimize && all_static) {
+    for (const LowerRow& row : lower_table()) {
+      if (row.op_type != node.op_type || row.domain != node.domain) continue;
+      FEWBIT_ASSIGN(done, row.lower(*this, node));
+      if (done) break;
+    }
+  }
+  if (!done) add_plain_step(node);
+  for (ValueId out : node.outputs) {
+    if (out != kNone) attach_watched(out);
+  }
+  return {};
+}
+
+void Lowering::attach_watched(ValueId id) {
+  if (watch_names_.count(graph_.value(id).name) == 0) return;
+  SlotId slot = use(id, Layout::kPlain);
+  plan_.watched.back().push_back({graph_.value(id).name, slot});
+}
+
+void Lowering::attach_inputs() {
+  for (ValueId id : graph_.inputs) {
+    Slot slot;
+    slot.kind = Slot::Kind::kInput;
+    slot.type = type(id);
+    slot.name = graph_.value(id).name;
+    if (is_static(id)) slot.dims = dims(id);
+    plan_.slots.push_back(std::move(slot));
+    auto s = static_cast<SlotId>(plan_.slots.size() - 1);
+    slots_[{id, Layout::kPlain}] = s;
+    plan_.inputs.push_back(s);
+    attach_watched(id);
+  }
+}
+
+Result<Plan> Lowering::build(const std::vector<std::string>& watched, bool optimize) {
+  watch_names_ = {watched.begin(), watched.end()};
+  plan_.watched.emplace_back();  // what exists before the first step
+  attach_inputs();
+  for (NodeId id : graph_.order()) FEWBIT_TRY(lower_node(id, optimize));
+  for (ValueId id : graph_.outputs) {
+    if (graph_.constant(id) == nullptr && slots_.find({id, layout(id)}) == slots_.end()) {
+      return bad_input("graph output '{}' is never produced", graph_.value(id).name);
+    }
+    plan_.outputs.push_back(use(id, Layout::kPlain));
+  }
+  plan_memory(plan_);
+  return std::move(plan_);
+}
+
+}  // namespace fewbit

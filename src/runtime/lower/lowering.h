@@ -1,0 +1,78 @@
+#pragma once
+// Lowering: from the rewritten, shape-inferred graph to the steps of a plan.
+//
+// One row per operator that has a fast form. A row's function looks at one node and either adds
+// steps for it or declines (the node then runs its plain operator). Layouts are chosen greedily in
+// node order: a function asks for its inputs in the layout that it wants and says in which layout
+// it leaves its outputs; a conversion appears only where the two differ, once per value.
+
+#include <map>
+#include <memory>
+#include <set>
+#include <string_view>
+
+#include "runtime/plan.h"
+
+namespace fewbit {
+
+class Lowering {
+ public:
+  Lowering(const Graph& graph, int threads, uint64_t seed);
+
+  const Graph& graph() const { return graph_; }
+  int threads() const { return threads_; }
+  const UseMap& uses() const { return uses_; }
+
+  /// All dimensions and the element type of the value are known.
+  bool is_static(ValueId id) const;
+  /// Only for static values.
+  const Dims& dims(ValueId id) const;
+  DType type(ValueId id) const { return graph_.value(id).type.elem; }
+
+  /// The layout that the value exists in (the first it was produced in).
+  Layout layout(ValueId id) const;
+  /// The slot that holds the value in this layout; adds a conversion if there is none yet.
+  SlotId use(ValueId id, Layout layout);
+  /// A new slot for a node's output.
+  SlotId define(ValueId id, Layout layout);
+  /// A constant that exists only in the plan (a table, packed weights' view).
+  SlotId add_constant(std::string name, Tensor tensor);
+  /// Makes `id` the same bytes as `source` (both plain). Not for graph outputs.
+  void alias(ValueId id, SlotId source);
+
+  /// Adds a step for `node`: the label and operator are filled in; reads and writes are the step's.
+  void add(std::unique_ptr<Step> step, const Node& node);
+
+  /// The plan, with watched values and outputs attached.
+  Result<Plan> build(const std::vector<std::string>& watched, bool optimize);
+
+ private:
+  Status lower_node(NodeId id, bool optimize);
+  void add_plain_step(const Node& node);
+  void attach_inputs();
+  void attach_watched(ValueId id);
+
+  const Graph& graph_;
+  int threads_;
+  uint64_t seed_;
+  UseMap uses_;
+  Plan plan_;
+  std::vector<std::optional<Dims>> dims_;
+  std::map<std::pair<ValueId, Layout>, SlotId> slots_;
+  std::vector<Layout> first_layout_;
+  std::set<std::string> watch_names_;
+};
+
+/// Adds steps for the node and returns true, or declines with false. Errors only for bad models.
+using LowerFunction = Result<bool> (*)(Lowering& lowering, const Node& node);
+
+struct LowerRow {
+  std::string_view domain;
+  std::string_view op_type;
+  LowerFunction lower;
+};
+
+/// All rows (lower/lower_table.cpp); for one operator they are tried in order.
+std::span<const LowerRow> lower_table();
+
+}  // namespace fewbit

@@ -1,0 +1,12 @@
+#pragma once
+// The tables of the lowering files, one per family; lower_table.cpp puts them together.
+
+#include <span>
+
+#include "runtime/lower/lowering.h"
+
+namespace fewbit::lower {
+
+std::span<const LowerRow> alias_rows();  ///< operators that move no bytes
+
+}  // namespace fewbit::lower

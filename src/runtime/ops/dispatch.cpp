@@ -1,0 +1,104 @@
+#include "runtime/ops/dispatch.h"
+
+namespace fewbit::ops {
+
+bool is_narrow_float(DType type) {
+  return is_float(type) && type != DType::kFloat32 && type != DType::kFloat64;
+}
+
+bool is_packed(DType type) { return bits_of(type) == 4 || bits_of(type) == 2; }
+
+Tensor unpack_codes(const Tensor& packed) {
+  Tensor codes = Tensor::uninitialized(DType::kUint8, packed.dims());
+  const int bits = bits_of(packed.type());
+  const int64_t per_byte = 8 / bits;
+  const auto* in = reinterpret_cast<const uint8_t*>(packed.raw());
+  auto* out = codes.data<uint8_t>();
+  for (int64_t i = 0; i < packed.elements(); ++i) {
+    const int shift = static_cast<int>(i % per_byte) * bits;
+    out[i] = static_cast<uint8_t>((in[i / per_byte] >> shift) & ((1 << bits) - 1));
+  }
+  return codes;
+}
+
+Tensor pack_codes(const Tensor& codes, DType type) {
+  Tensor packed = Tensor::zeros(type, codes.dims());
+  const int bits = bits_of(type);
+  const int64_t per_byte = 8 / bits;
+  const auto* in = codes.data<uint8_t>();
+  auto* out = reinterpret_cast<uint8_t*>(packed.raw());
+  for (int64_t i = 0; i < codes.elements(); ++i) {
+    const int shift = static_cast<int>(i % per_byte) * bits;
+    out[i / per_byte] = static_cast<uint8_t>(out[i / per_byte] | (in[i] << shift));
+  }
+  return packed;
+}
+
+namespace {
+
+OpContext inner_context(OpContext& outer, std::vector<RuntimeValue> inputs) {
+  OpContext inner(outer.node(), std::move(inputs));
+  inner.run_subgraph = outer.run_subgraph;
+  inner.seed = outer.seed;
+  return inner;
+}
+
+std::vector<RuntimeValue> inputs_of(const OpContext& ctx) {
+  std::vector<RuntimeValue> inputs;
+  inputs.reserve(ctx.input_count());
+  for (size_t i = 0; i < ctx.input_count(); ++i) inputs.push_back(ctx.in_value(i));
+  return inputs;
+}
+
+}  // namespace
+
+Status run_in_float(OpContext& ctx, OpFunction run) {
+  DType narrow = DType::kUndefined;
+  for (size_t i = 0; i < ctx.input_count() && narrow == DType::kUndefined; ++i) {
+    const RuntimeValue& v = ctx.in_value(i);
+    if (v.is_tensor() && is_narrow_float(v.tensor().type())) narrow = v.tensor().type();
+  }
+  if (narrow == DType::kUndefined) return run(ctx);
+  std::vector<RuntimeValue> inputs = inputs_of(ctx);
+  for (RuntimeValue& v : inputs) {
+    if (!v.is_tensor() || !is_narrow_float(v.tensor().type())) continue;
+    FEWBIT_ASSIGN(Tensor wide, cast(v.tensor(), DType::kFloat32, true));
+    v = std::move(wide);
+  }
+  OpContext inner = inner_context(ctx, std::move(inputs));
+  FEWBIT_TRY(run(inner));
+  for (size_t i = 0; i < inner.output_count(); ++i) {
+    RuntimeValue& v = inner.outputs()[i];
+    if (v.is_tensor() && v.tensor().type() == DType::kFloat32) {
+      FEWBIT_ASSIGN(Tensor rounded, cast(v.tensor(), narrow, true));
+      v = std::move(rounded);
+    }
+    ctx.set_out(i, std::move(v));
+  }
+  return {};
+}
+
+Status run_unpacked(OpContext& ctx, OpFunction run) {
+  DType packed = DType::kUndefined;
+  for (size_t i = 0; i < ctx.input_count(); ++i) {
+    const RuntimeValue& v = ctx.in_value(i);
+    if (v.is_tensor() && is_packed(v.tensor().type())) packed = v.tensor().type();
+  }
+  if (packed == DType::kUndefined) return run(ctx);
+  std::vector<RuntimeValue> inputs = inputs_of(ctx);
+  for (RuntimeValue& v : inputs) {
+    if (v.is_tensor() && is_packed(v.tensor().type())) v = unpack_codes(v.tensor());
+  }
+  OpContext inner = inner_context(ctx, std::move(inputs));
+  FEWBIT_TRY(run(inner));
+  for (size_t i = 0; i < inner.output_count(); ++i) {
+    RuntimeValue& v = inner.outputs()[i];
+    if (v.is_tensor() && v.tensor().type() == DType::kUint8) {
+      v = pack_codes(v.tensor(), packed);
+    }
+    ctx.set_out(i, std::move(v));
+  }
+  return {};
+}
+
+}  // namespace fewbit::ops

@@ -1,0 +1,13 @@
+#include "runtime/rewrite/rewrite.h"
+
+namespace fewbit {
+
+std::span<const RewriteRow> runtime_rewrites() {
+  static constexpr RewriteRow kRows[] = {
+      {"remove_dead_nodes", remove_dead_nodes, "nodes that no output needs; Identity; Dropout"},
+      {"fold_batch_norm", fold_batch_norm, "batch normalisation into the weights before it"},
+  };
+  return kRows;
+}
+
+}  // namespace fewbit
