@@ -8,8 +8,14 @@ namespace fewbit {
 
 int64_t elements_of(std::span<const int64_t> dims) {
   int64_t n = 1;
+  bool empty = false;  // one zero makes the product zero, whatever the others would overflow to
   for (int64_t d : dims) {
-    FEWBIT_CHECK(d >= 0 && !__builtin_mul_overflow(n, d, &n), to_string(dims));
+    FEWBIT_CHECK(d >= 0, to_string(dims));
+    empty |= d == 0;
+  }
+  if (empty) return 0;
+  for (int64_t d : dims) {
+    FEWBIT_CHECK(!__builtin_mul_overflow(n, d, &n), to_string(dims));
   }
   return n;
 }
@@ -17,10 +23,12 @@ int64_t elements_of(std::span<const int64_t> dims) {
 Result<int64_t> checked_elements(std::span<const int64_t> dims, DType type) {
   int64_t n = 1;
   int64_t bits = 0;
+  bool empty = false;
   for (int64_t d : dims) {
     if (d < 0) return bad_input("negative dimension in shape {}", to_string(dims));
-    if (d == 0) return int64_t{0};
+    empty |= d == 0;
   }
+  if (empty) return int64_t{0};
   for (int64_t d : dims) {
     if (__builtin_mul_overflow(n, d, &n)) return bad_input("shape {} overflows", to_string(dims));
   }
