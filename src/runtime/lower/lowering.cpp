@@ -136,6 +136,16 @@ const Dims& Lowering::dims(ValueId id) const {
 
 Layout Lowering::layout(ValueId id) const { return first_layout_[static_cast<size_t>(id)]; }
 
+bool Lowering::is_available(ValueId id) const {
+  return graph_.constant(id) != nullptr || slots_.find({id, layout(id)}) != slots_.end();
+}
+
+NodeId Lowering::fusable_reader(ValueId id) const {
+  if (is_watched(id)) return kNone;
+  NodeId reader = uses_.single_consumer(id);
+  return reader != kNone && covered_.count(reader) == 0 ? reader : kNone;
+}
+
 SlotId Lowering::add_constant(std::string name, Tensor tensor) {
   Slot slot;
   slot.kind = Slot::Kind::kConstant;
@@ -253,6 +263,7 @@ void Lowering::add_plain_step(const Node& node) {
 }
 
 Status Lowering::lower_node(NodeId id, bool optimize) {
+  if (covered_.count(id) != 0) return {};
   const Node& node = graph_.node(id);
   bool all_static = true;
   for (ValueId v : node.inputs) all_static = all_static && (v == kNone || is_static(v));
@@ -269,11 +280,17 @@ Status Lowering::lower_node(NodeId id, bool optimize) {
   for (ValueId out : node.outputs) {
     if (out != kNone) attach_watched(out);
   }
+  // What a fused step produced in place of a later node is shown here too.
+  for (NodeId covered : covered_) {
+    for (ValueId out : graph_.node(covered).outputs) {
+      if (out != kNone && is_available(out)) attach_watched(out);
+    }
+  }
   return {};
 }
 
 void Lowering::attach_watched(ValueId id) {
-  if (watch_names_.count(graph_.value(id).name) == 0) return;
+  if (!is_watched(id) || !shown_.insert(id).second) return;
   SlotId slot = use(id, Layout::kPlain);
   plan_.watched.back().push_back({graph_.value(id).name, slot});
 }

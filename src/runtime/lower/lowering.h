@@ -40,6 +40,16 @@ class Lowering {
   /// Makes `id` the same bytes as `source` (both plain). Not for graph outputs.
   void alias(ValueId id, SlotId source);
 
+  /// True if somebody watches the value: it must exist, so nothing may be fused over it.
+  bool is_watched(ValueId id) const { return watch_names_.count(graph_.value(id).name) != 0; }
+  /// True if the value exists already: an input, a constant, or produced by an earlier node.
+  bool is_available(ValueId id) const;
+  /// The only node that reads `id`, if it may be fused with the producer: `id` is no graph output,
+  /// not watched, and the reader is not covered yet. Else kNone.
+  NodeId fusable_reader(ValueId id) const;
+  /// The node's work is done by another node's step.
+  void cover(NodeId id) { covered_.insert(id); }
+
   /// Adds a step for `node`: the label and operator are filled in; reads and writes are the step's.
   void add(std::unique_ptr<Step> step, const Node& node);
 
@@ -61,6 +71,8 @@ class Lowering {
   std::map<std::pair<ValueId, Layout>, SlotId> slots_;
   std::vector<Layout> first_layout_;
   std::set<std::string> watch_names_;
+  std::set<NodeId> covered_;
+  std::set<ValueId> shown_;  ///< watched values that have their place in the plan
 };
 
 /// Adds steps for the node and returns true, or declines with false. Errors only for bad models.

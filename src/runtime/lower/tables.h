@@ -8,5 +8,7 @@
 namespace fewbit::lower {
 
 std::span<const LowerRow> alias_rows();  ///< operators that move no bytes
+std::span<const LowerRow> int8_conv_rows();
+std::span<const LowerRow> int8_product_rows();
 
 }  // namespace fewbit::lower

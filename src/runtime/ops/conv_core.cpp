@@ -77,8 +77,8 @@ void convolve(const ConvProblem& p, const T* x, const T* w, const T* bias, T* y)
   const int64_t in_elems = Window::volume(win.in), out_elems = Window::volume(win.out);
   const int64_t kernel_elems = Window::volume(win.kernel);
   const int64_t group_channels = p.channels / p.groups, group_filters = p.filters / p.groups;
-  const int64_t ops = out_elems * kernel_elems * group_channels;
-#pragma omp parallel for collapse(2) schedule(static) if (p.filters * ops >= kParallelOps)
+  const bool parallel = worth_threads(p.batch, p.filters, out_elems, kernel_elems, group_channels);
+#pragma omp parallel for collapse(2) schedule(static) if (parallel)
   for (int64_t n = 0; n < p.batch; ++n) {
     for (int64_t m = 0; m < p.filters; ++m) {
       T* plane = y + (n * p.filters + m) * out_elems;
@@ -102,12 +102,12 @@ void convolve_transposed(const ConvProblem& p, const T* x, const T* w, const T* 
   const int64_t in_elems = Window::volume(win.in), out_elems = Window::volume(win.out);
   const int64_t kernel_elems = Window::volume(win.kernel);
   const int64_t group_channels = p.channels / p.groups, group_filters = p.filters / p.groups;
-  const int64_t ops = in_elems * kernel_elems * group_channels;
+  const bool parallel = worth_threads(p.batch, p.filters, in_elems, kernel_elems, group_channels);
   // The positions of the smaller side that land inside the larger one are those of the forward
   // convolution with both sides exchanged.
   Window mirrored = win;
   std::swap(mirrored.in, mirrored.out);
-#pragma omp parallel for collapse(2) schedule(static) if (p.filters * ops >= kParallelOps)
+#pragma omp parallel for collapse(2) schedule(static) if (parallel)
   for (int64_t n = 0; n < p.batch; ++n) {
     for (int64_t m = 0; m < p.filters; ++m) {
       T* plane = y + (n * p.filters + m) * out_elems;

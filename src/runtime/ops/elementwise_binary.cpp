@@ -3,6 +3,7 @@
 // Versions before 7 broadcast by the attributes `axis` and `broadcast`; they have no row here.
 
 #include <cmath>
+#include <utility>
 
 #include "runtime/ops/broadcast.h"
 #include "runtime/ops/dispatch.h"
@@ -251,16 +252,6 @@ T integer_power(T base, uint64_t exponent) {
   return result;
 }
 
-template <typename T>
-T saturate_to(double v) {
-  if (std::isnan(v)) return T{0};
-  // 2^digits: the first value above the range, exactly representable.
-  const double limit = std::ldexp(1.0, std::numeric_limits<T>::digits);
-  if (v >= limit) return std::numeric_limits<T>::max();
-  if (v < -limit) return std::numeric_limits<T>::lowest();
-  return static_cast<T>(v);
-}
-
 template <typename T, typename E>
 T power(T base, E exponent) {
   if constexpr (std::is_floating_point_v<T>) {
@@ -273,9 +264,12 @@ T power(T base, E exponent) {
   }
 }
 
-Status pow(OpContext& ctx) {
+Status wide_pow(OpContext& ctx) {
   const Tensor& a = ctx.in(0);
-  const Tensor& b = ctx.in(1);
+  Tensor b = ctx.in(1);
+  if (is_narrow_float(b.type())) {
+    FEWBIT_ASSIGN(b, cast(b, DType::kFloat32, true));
+  }
   FEWBIT_ASSIGN(BroadcastPlan plan, plan_broadcast(ctx.node(), {a.dims(), b.dims()}));
   using Bases = Types<float, double, int32_t, int64_t>;
   return dispatch(ctx.node(), a.type(), Bases{}, [&](auto base_tag) -> Status {
@@ -284,7 +278,7 @@ Status pow(OpContext& ctx) {
       using E = typename decltype(exponent_tag)::type;
       FEWBIT_ASSIGN(Tensor * out, make_output(ctx, 0, a.type(), plan.dims));
       const T* base = a.data<T>();
-      const E* exponent = b.data<E>();
+      const E* exponent = std::as_const(b).data<E>();
       T* to = out->template data<T>();
       // The square of a float is by far the most frequent power in real networks.
       if (std::is_floating_point_v<T> && b.elements() == 1 && *exponent == E{2}) {
@@ -295,6 +289,11 @@ Status pow(OpContext& ctx) {
       return {};
     });
   });
+}
+
+// Only the base decides whether the result is narrow.
+Status pow(OpContext& ctx) {
+  return is_narrow_float(ctx.in(0).type()) ? run_in_float(ctx, wide_pow) : wide_pow(ctx);
 }
 
 // ---- comparison
@@ -425,7 +424,7 @@ constexpr OpRow kRows[] = {
     {"", "Mul", 7, in_float<arithmetic<Mul, Numbers>>},
     {"", "Div", 7, in_float<div>},
     {"", "Mod", 10, in_float<mod>},
-    {"", "Pow", 7, in_float<pow>},
+    {"", "Pow", 7, pow},
     {"", "PRelu", 7, in_float<prelu>},
     {"", "SwiGLU", 28, in_float<swiglu>},
     {"", "BitShift", 11, bit_shift},

@@ -2,6 +2,8 @@
 // Integer arithmetic that wraps: ONNX leaves overflow open, C++ leaves it undefined for signed types
 // (and for narrow unsigned ones, which are promoted to int first).
 
+#include <cmath>
+#include <limits>
 #include <type_traits>
 
 namespace fewbit::ops {
@@ -34,6 +36,17 @@ T wrap_div(T a, T b) {
     if (b == -1) return wrap_negate(a);
   }
   return static_cast<T>(a / b);
+}
+
+/// The integer nearest below in magnitude, held to the range of T; NaN is 0.
+template <typename T>
+T saturate_to(double v) {
+  if (std::isnan(v)) return T{0};
+  // 2^digits: the first value above the range, exactly representable.
+  const double limit = std::ldexp(1.0, std::numeric_limits<T>::digits);
+  if (v >= limit) return std::numeric_limits<T>::max();
+  if (v < -limit) return std::numeric_limits<T>::lowest();
+  return static_cast<T>(v);
 }
 
 }  // namespace fewbit::ops

@@ -5,7 +5,10 @@ namespace fewbit::ops {
 // One declaration and one entry per operator file.
 
 std::vector<std::span<const OpRow>> all_tables() {
-  return {};
+  return {
+      elementwise_unary_table(),
+      elementwise_binary_table(),
+  };
 }
 
 }  // namespace fewbit::ops

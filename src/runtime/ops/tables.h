@@ -8,6 +8,13 @@
 
 namespace fewbit::ops {
 
+std::span<const OpRow> elementwise_unary_table();
+std::span<const OpRow> elementwise_binary_table();
+
+std::span<const OpRow> reduce_table();
+std::span<const OpRow> cumulative_table();
+std::span<const OpRow> search_table();
+
 std::vector<std::span<const OpRow>> all_tables();
 
 }  // namespace fewbit::ops

@@ -93,7 +93,7 @@ Result<Window> read_window_attributes(const OpContext& ctx, std::span<const int6
   const Node& node = ctx.node();
   const size_t rank = in_spatial.size();
   if (rank < 1 || rank > 3) {
-    return unsupported("{}: {} spatial dimensions; 1 to 3 are supported", rank);
+    return unsupported("{}: {} spatial dimensions; 1 to 3 are supported", node.label(), rank);
   }
   Window w;
   w.rank = static_cast<int>(rank);

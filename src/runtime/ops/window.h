@@ -10,8 +10,11 @@
 
 namespace fewbit::ops {
 
-/// Loops with at least this many inner operations are worth a second thread.
-inline constexpr int64_t kParallelOps = 1 << 15;
+/// True if a loop of that many inner operations (a product of extents) is worth a second thread.
+template <typename... Extents>
+bool worth_threads(Extents... extents) {
+  return (1.0 * ... * static_cast<double>(extents)) >= 32768.0;
+}
 
 /// Error unless input i has exactly these dimensions; `what` names it in the message.
 Status need_dims(const OpContext& ctx, size_t i, std::span<const int64_t> dims,

@@ -1,0 +1,352 @@
+// Reductions along axes: Reduce*, ArgMax, ArgMin.
+//
+// Neighbouring axes of one kind (reduced or kept) are merged first. If the innermost merged axis is
+// reduced, every output element is a sum over contiguous rows; if it is kept, a row of accumulators
+// advances together. Both inner loops vectorise. Floats accumulate in double, integers wrap.
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <limits>
+
+#include "runtime/ops/dispatch.h"
+#include "runtime/ops/integer_math.h"
+#include "runtime/ops/strided.h"
+#include "runtime/ops/tables.h"
+
+namespace fewbit::ops {
+namespace {
+
+struct ReducePlan {
+  Dims out_dims;
+  int64_t count = 1;  ///< elements that go into one output element
+  // Merged axes, outermost first, without the innermost one.
+  Dims kept, kept_strides;
+  Dims reduced, reduced_strides;
+  bool inner_reduced = false;
+  int64_t inner = 1;
+};
+
+ReducePlan plan_reduction(const Dims& dims, const std::vector<bool>& is_reduced, bool keep_dims) {
+  ReducePlan plan;
+  Dims merged;
+  std::vector<bool> kinds;
+  for (size_t i = 0; i < dims.size(); ++i) {
+    if (is_reduced[i]) plan.count *= dims[i];
+    if (!is_reduced[i]) plan.out_dims.push_back(dims[i]);
+    if (is_reduced[i] && keep_dims) plan.out_dims.push_back(1);
+    if (dims[i] == 1) continue;
+    if (!kinds.empty() && kinds.back() == is_reduced[i]) {
+      merged.back() *= dims[i];
+    } else {
+      merged.push_back(dims[i]);
+      kinds.push_back(is_reduced[i]);
+    }
+  }
+  if (merged.empty()) return plan;
+  const Dims strides = strides_of(merged);
+  plan.inner = merged.back();
+  plan.inner_reduced = kinds.back();
+  for (size_t i = 0; i + 1 < merged.size(); ++i) {
+    (kinds[i] ? plan.reduced : plan.kept).push_back(merged[i]);
+    (kinds[i] ? plan.reduced_strides : plan.kept_strides).push_back(strides[i]);
+  }
+  return plan;
+}
+
+template <typename R, typename T>
+typename R::Acc reduce_row(const T* x, int64_t n) {
+  // Independent lanes: the additions need not wait for one another.
+  constexpr int64_t kLanes = 8;
+  std::array<typename R::Acc, kLanes> lanes;
+  lanes.fill(R::init());
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    for (int64_t k = 0; k < kLanes; ++k) R::step(lanes[static_cast<size_t>(k)], x[i + k]);
+  }
+  for (; i < n; ++i) R::step(lanes[0], x[i]);
+  for (size_t k = 1; k < kLanes; ++k) R::merge(lanes[0], lanes[k]);
+  return lanes[0];
+}
+
+template <typename R, typename T>
+void run_reduction(const ReducePlan& plan, const T* x, T* out) {
+  using Acc = typename R::Acc;
+  if (plan.inner_reduced) {
+    walk(plan.kept, plan.kept_strides, [&](int64_t base) {
+      Acc total = R::init();
+      walk(plan.reduced, plan.reduced_strides, [&](int64_t at) {
+        R::merge(total, reduce_row<R>(x + base + at, plan.inner));
+      });
+      *out++ = R::finish(total, plan.count);
+    });
+    return;
+  }
+  std::vector<Acc> row(static_cast<size_t>(plan.inner));
+  walk(plan.kept, plan.kept_strides, [&](int64_t base) {
+    std::fill(row.begin(), row.end(), R::init());
+    walk(plan.reduced, plan.reduced_strides, [&](int64_t at) {
+      const T* from = x + base + at;
+      for (int64_t j = 0; j < plan.inner; ++j) R::step(row[static_cast<size_t>(j)], from[j]);
+    });
+    for (const Acc& acc : row) *out++ = R::finish(acc, plan.count);
+  });
+}
+
+// ---- what is accumulated
+
+template <typename T>
+using WideAcc = std::conditional_t<std::is_floating_point_v<T>, double,
+                                   std::conditional_t<std::is_signed_v<T>, int64_t, uint64_t>>;
+
+template <typename A>
+A add(A a, A b) {
+  if constexpr (std::is_floating_point_v<A>) {
+    return a + b;
+  } else {
+    return wrap_add(a, b);
+  }
+}
+template <typename A>
+A mul(A a, A b) {
+  if constexpr (std::is_floating_point_v<A>) {
+    return a * b;
+  } else {
+    return wrap_mul(a, b);
+  }
+}
+
+struct AsIs {
+  template <typename A>
+  static A of(A v) {
+    return v;
+  }
+};
+struct Magnitude {
+  template <typename A>
+  static A of(A v) {
+    if constexpr (std::is_floating_point_v<A>) {
+      return std::fabs(v);
+    } else {
+      return v < A{0} ? wrap_negate(v) : v;
+    }
+  }
+};
+struct Square {
+  template <typename A>
+  static A of(A v) {
+    return mul(v, v);
+  }
+};
+
+template <typename T>
+T from_double(double v) {
+  if constexpr (std::is_floating_point_v<T>) {
+    return static_cast<T>(v);
+  } else {
+    return saturate_to<T>(v);
+  }
+}
+
+struct Total {
+  template <typename T, typename A>
+  static T of(A v, int64_t) {
+    return static_cast<T>(v);
+  }
+};
+struct Average {
+  template <typename T, typename A>
+  static T of(A v, int64_t n) {
+    if constexpr (std::is_floating_point_v<A>) {
+      return static_cast<T>(v / static_cast<A>(n));
+    } else {
+      return n == 0 ? T{0} : static_cast<T>(v / static_cast<A>(n));
+    }
+  }
+};
+struct Root {
+  template <typename T, typename A>
+  static T of(A v, int64_t) {
+    return from_double<T>(std::sqrt(static_cast<double>(v)));
+  }
+};
+struct Logarithm {
+  template <typename T, typename A>
+  static T of(A v, int64_t) {
+    return from_double<T>(std::log(static_cast<double>(v)));
+  }
+};
+
+/// Finish(sum of Map(x)).
+template <typename T, typename Map, typename Finish>
+struct SumOf {
+  using Acc = WideAcc<T>;
+  static Acc init() { return Acc{0}; }
+  static void step(Acc& acc, T x) { acc = add(acc, Map::of(static_cast<Acc>(x))); }
+  static void merge(Acc& acc, const Acc& other) { acc = add(acc, other); }
+  static T finish(Acc acc, int64_t n) { return Finish::template of<T>(acc, n); }
+};
+template <typename T> using ReduceSum = SumOf<T, AsIs, Total>;
+template <typename T> using ReduceMean = SumOf<T, AsIs, Average>;
+template <typename T> using ReduceL1 = SumOf<T, Magnitude, Total>;
+template <typename T> using ReduceL2 = SumOf<T, Square, Root>;
+template <typename T> using ReduceSumSquare = SumOf<T, Square, Total>;
+template <typename T> using ReduceLogSum = SumOf<T, AsIs, Logarithm>;
+
+template <typename T>
+struct ReduceProd {
+  using Acc = WideAcc<T>;
+  static Acc init() { return Acc{1}; }
+  static void step(Acc& acc, T x) { acc = mul(acc, static_cast<Acc>(x)); }
+  static void merge(Acc& acc, const Acc& other) { acc = mul(acc, other); }
+  static T finish(Acc acc, int64_t) { return static_cast<T>(acc); }
+};
+
+// A NaN wins on either side.
+template <typename T>
+struct ReduceMax {
+  using Acc = T;
+  static Acc init() {
+    return std::is_floating_point_v<T> ? -std::numeric_limits<T>::infinity()
+                                       : std::numeric_limits<T>::lowest();
+  }
+  static void step(Acc& acc, T x) { acc = x > acc || x != x ? x : acc; }
+  static void merge(Acc& acc, const Acc& other) { step(acc, other); }
+  static T finish(Acc acc, int64_t) { return acc; }
+};
+template <typename T>
+struct ReduceMin {
+  using Acc = T;
+  static Acc init() {
+    return std::is_floating_point_v<T> ? std::numeric_limits<T>::infinity()
+                                       : std::numeric_limits<T>::max();
+  }
+  static void step(Acc& acc, T x) { acc = x < acc || x != x ? x : acc; }
+  static void merge(Acc& acc, const Acc& other) { step(acc, other); }
+  static T finish(Acc acc, int64_t) { return acc; }
+};
+
+// log(sum e^x) in one pass: the sum is kept relative to the largest element so far.
+struct RelativeSum {
+  double largest = -std::numeric_limits<double>::infinity();
+  double sum = 0;  ///< of e^(x - largest)
+};
+template <typename T>
+struct ReduceLogSumExp {
+  using Acc = RelativeSum;
+  static Acc init() { return {}; }
+  static void step(Acc& acc, T x) { merge(acc, {static_cast<double>(x), 1.0}); }
+  static void merge(Acc& acc, const Acc& other) {
+    if (other.largest > acc.largest) {
+      acc.sum = acc.sum * std::exp(acc.largest - other.largest) + other.sum;
+      acc.largest = other.largest;
+    } else if (other.largest == acc.largest) {  // also where both are infinite
+      acc.sum += other.sum;
+    } else {  // smaller, or NaN on one side
+      acc.sum += other.sum * std::exp(other.largest - acc.largest);
+    }
+  }
+  static T finish(const Acc& acc, int64_t) {
+    if (std::isnan(acc.sum)) return from_double<T>(acc.sum);
+    if (std::isinf(acc.largest)) return from_double<T>(acc.largest);
+    return from_double<T>(acc.largest + std::log(acc.sum));
+  }
+};
+
+// ---- the operator
+
+/// Which axes are reduced. Axes are an input from version `axes_input_since` on.
+Result<std::vector<bool>> reduced_axes(OpContext& ctx, int axes_input_since) {
+  const int64_t rank = ctx.in(0).rank();
+  FEWBIT_ASSIGN(auto axes, axes_argument(ctx, 1, axes_input_since));
+  if (!axes || axes->empty()) {
+    const bool none = ctx.node().get_int("noop_with_empty_axes", 0) != 0;
+    return std::vector<bool>(static_cast<size_t>(rank), !none);
+  }
+  FEWBIT_ASSIGN(std::vector<int64_t> normal, normalize_axes(ctx.node(), *axes, rank));
+  std::vector<bool> mask(static_cast<size_t>(rank), false);
+  for (int64_t a : normal) mask[static_cast<size_t>(a)] = true;
+  return mask;
+}
+
+template <template <typename> typename R, int kAxesInputSince, typename List>
+Status reduce(OpContext& ctx) {
+  const Tensor& x = ctx.in(0);
+  FEWBIT_ASSIGN(std::vector<bool> mask, reduced_axes(ctx, kAxesInputSince));
+  const ReducePlan plan = plan_reduction(x.dims(), mask, ctx.node().get_int("keepdims", 1) != 0);
+  return dispatch(ctx.node(), x.type(), List{}, [&](auto tag) -> Status {
+    using T = typename decltype(tag)::type;
+    T* out = ctx.out(0, x.type(), plan.out_dims).template data<T>();
+    run_reduction<R<T>>(plan, x.data<T>(), out);
+    return {};
+  });
+}
+
+// The types that the standard lists for all but the extremes.
+using SumTypes = Types<float, double, int32_t, int64_t, uint32_t, uint64_t>;
+
+template <template <typename> typename R, int kAxesInputSince = 18>
+constexpr OpFunction sum_like = in_float<reduce<R, kAxesInputSince, SumTypes>>;
+template <template <typename> typename R>
+constexpr OpFunction extreme = in_float<reduce<R, 18, NumbersAndBool>>;
+
+template <bool kMax>
+Status arg_extreme(OpContext& ctx) {
+  const Tensor& x = ctx.in(0);
+  const Node& node = ctx.node();
+  FEWBIT_ASSIGN(int64_t axis, normalize_axis(node, node.get_int("axis", 0), x.rank()));
+  const bool take_last = node.get_int("select_last_index", 0) != 0;
+  const int64_t n = x.dim(axis);
+  const int64_t outer = product(x.dims(), 0, axis);
+  const int64_t inner = product(x.dims(), axis + 1, x.rank());
+  if (n == 0 && outer * inner > 0) return node_error(node, "axis {} is empty", axis);
+  Dims dims = x.dims();
+  if (node.get_int("keepdims", 1) != 0) {
+    dims[static_cast<size_t>(axis)] = 1;
+  } else {
+    dims.erase(dims.begin() + axis);
+  }
+  return dispatch(node, x.type(), Numbers{}, [&](auto tag) -> Status {
+    using T = typename decltype(tag)::type;
+    auto* out = ctx.out(0, DType::kInt64, dims).template data<int64_t>();
+    for (int64_t o = 0; o < outer; ++o) {
+      for (int64_t j = 0; j < inner; ++j) {
+        const T* from = x.data<T>() + o * n * inner + j;
+        int64_t best = 0;
+        for (int64_t i = 1; i < n; ++i) {
+          const T v = from[i * inner];
+          const T so_far = from[best * inner];
+          const bool better = kMax ? v > so_far : v < so_far;
+          const bool nan_wins = v != v && so_far == so_far;
+          if (so_far == so_far ? better || nan_wins || (take_last && v == so_far)
+                               : take_last && v != v) {
+            best = i;
+          }
+        }
+        out[o * inner + j] = best;
+      }
+    }
+    return {};
+  });
+}
+
+constexpr OpRow kRows[] = {
+    {"", "ReduceSum", 1, sum_like<ReduceSum, 13>},
+    {"", "ReduceMean", 1, sum_like<ReduceMean>},
+    {"", "ReduceL1", 1, sum_like<ReduceL1>},
+    {"", "ReduceL2", 1, sum_like<ReduceL2>},
+    {"", "ReduceSumSquare", 1, sum_like<ReduceSumSquare>},
+    {"", "ReduceLogSum", 1, sum_like<ReduceLogSum>},
+    {"", "ReduceLogSumExp", 1, sum_like<ReduceLogSumExp>},
+    {"", "ReduceProd", 1, sum_like<ReduceProd>},
+    {"", "ReduceMax", 1, extreme<ReduceMax>},
+    {"", "ReduceMin", 1, extreme<ReduceMin>},
+    {"", "ArgMax", 1, in_float<arg_extreme<true>>},
+    {"", "ArgMin", 1, in_float<arg_extreme<false>>},
+};
+
+}  // namespace
+
+std::span<const OpRow> reduce_table() { return kRows; }
+
+}  // namespace fewbit::ops
