@@ -4,35 +4,6 @@
 
 namespace fewbit {
 
-namespace {
-
-struct LayoutName {
-  Layout layout;
-  std::string_view name;
-};
-constexpr LayoutName kLayoutNames[] = {
-    {Layout::kPlain, "plain"},
-    {Layout::kChannelsLast, "channels_last"},
-    {Layout::kBlocked8c, "blocked8c"},
-    {Layout::kBlocked16c, "blocked16c"},
-};
-
-int64_t block_of(Layout layout) {
-  return layout == Layout::kBlocked8c ? 8 : layout == Layout::kBlocked16c ? 16 : 1;
-}
-
-}  // namespace
-
-std::string_view name_of(Layout layout) { return kLayoutNames[static_cast<size_t>(layout)].name; }
-
-int64_t layout_elems(Layout layout, std::span<const int64_t> dims) {
-  const int64_t block = block_of(layout);
-  int64_t elems = 1;
-  for (size_t i = 0; i < dims.size(); ++i)
-    elems *= i == 1 ? (dims[i] + block - 1) / block * block : dims[i];
-  return elems;
-}
-
 std::string dnnl_version() {
   const dnnl_version_t* v = ::dnnl_version();
   return fmt::format("{}.{}.{}", v->major, v->minor, v->patch);
@@ -135,8 +106,9 @@ std::vector<int64_t> row_major_strides(const std::vector<int64_t>& dims) {
 
 Layout required_layout(const dnnl::memory::desc& desc, const std::vector<int64_t>& dims,
                        DType type) {
-  for (const LayoutName& row : kLayoutNames)
-    if (desc == activation_desc(dims, type, row.layout)) return row.layout;
+  for (Layout layout : {Layout::kPlain, Layout::kChannelsLast, Layout::kBlocked8c,
+                        Layout::kBlocked16c})
+    if (desc == activation_desc(dims, type, layout)) return layout;
   throw dnnl::error(dnnl_unimplemented, "the preferred layout is none of plain, nhwc, 8c, 16c");
 }
 

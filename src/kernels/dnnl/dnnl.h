@@ -39,7 +39,7 @@ bool dnnl_has_fast(DType type);
 /// What happens to a product before it is stored: dst = act(product + bias [+ residual]).
 struct PostOps {
   bool add_residual = false;
-  Unary activation;
+  Unary activation = {};
 };
 
 /// True if the activation can be fused (the others: run kernels/pointwise afterwards).
@@ -83,7 +83,7 @@ struct DnnlConvSpec {
   /// nullopt: oneDNN chooses; ask src_layout() and dst_layout() afterwards.
   std::optional<Layout> src_layout = Layout::kChannelsLast;
   std::optional<Layout> dst_layout = Layout::kChannelsLast;
-  PostOps post;
+  PostOps post = {};
 };
 
 /// Convolution (ONNX Conv): groups, depthwise, strides, dilations, asymmetric pads, bias, PostOps.
@@ -125,7 +125,7 @@ struct DnnlMatMulSpec {
   DType type = DType::kFloat32;  ///< of a, b and dst
   DnnlMatrix a;                  ///< [batch..., M, K]
   DnnlMatrix b;                  ///< [batch..., K, N]; the batch dims broadcast as numpy's do
-  PostOps post;
+  PostOps post = {};
 };
 
 /// dst[..., M, N] = act(a b + bias [+ residual]), dst row-major.

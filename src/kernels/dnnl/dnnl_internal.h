@@ -37,6 +37,7 @@ struct DnnlOp {
   Layout dst_layout = Layout::kPlain;
   size_t dst_bytes = 0;
   bool add_residual = false;
+  bool constant_weights = false;
   int threads = 1;
 
   void bind(int arg, const dnnl::memory& memory) { args[arg_count++] = {arg, memory.get()}; }
