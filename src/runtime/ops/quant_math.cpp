@@ -19,7 +19,7 @@ Result<std::vector<float>> read_floats(const Node& node, const Tensor& tensor,
   if (!is_float(tensor.type())) {
     return node_error(node, "{} must be a float tensor, not {}", what, name_of(tensor.type()));
   }
-  FEWBIT_ASSIGN(const Tensor wide, cast(tensor, DType::kFloat32, true));
+  FEWBIT_ASSIGN(const Tensor wide, cast(tensor, DType::kFloat32));
   return std::vector<float>(wide.span<float>().begin(), wide.span<float>().end());
 }
 

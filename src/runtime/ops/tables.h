@@ -10,10 +10,16 @@ namespace fewbit::ops {
 
 std::span<const OpRow> elementwise_unary_table();
 std::span<const OpRow> elementwise_binary_table();
-
 std::span<const OpRow> reduce_table();
 std::span<const OpRow> cumulative_table();
 std::span<const OpRow> search_table();
+std::span<const OpRow> matmul_table();
+std::span<const OpRow> einsum_table();
+std::span<const OpRow> conv_table();
+std::span<const OpRow> conv_integer_table();
+std::span<const OpRow> conv_deform_table();
+std::span<const OpRow> pool_table();
+std::span<const OpRow> unpool_table();
 
 std::vector<std::span<const OpRow>> all_tables();
 
