@@ -272,8 +272,14 @@ Status Lowering::lower_node(NodeId id, bool optimize) {
   if (optimize && all_static) {
     for (const LowerRow& row : lower_table()) {
       if (row.op_type != node.op_type || row.domain != node.domain) continue;
-      FEWBIT_ASSIGN(done, row.lower(*this, node));
+      const std::set<NodeId> covered_before = covered_;
+      Result<bool> lowered = row.lower(*this, node);
+      if (!lowered.ok() && lowered.error().kind != ErrorKind::kUnsupported) {
+        return std::move(lowered).error().with_context(node.label());
+      }
+      done = lowered.ok() && *lowered;
       if (done) break;
+      covered_ = covered_before;
     }
   }
   if (!done) add_plain_step(node);

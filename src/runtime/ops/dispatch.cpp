@@ -1,5 +1,7 @@
 #include "runtime/ops/dispatch.h"
 
+#include "numerics/packed_int.h"
+
 namespace fewbit::ops {
 
 bool is_narrow_float(DType type) {
@@ -8,28 +10,25 @@ bool is_narrow_float(DType type) {
 
 bool is_packed(DType type) { return bits_of(type) == 4 || bits_of(type) == 2; }
 
+// The unsigned unpackers zero-extend, which is what a code is.
 Tensor unpack_codes(const Tensor& packed) {
   Tensor codes = Tensor::uninitialized(DType::kUint8, packed.dims());
-  const int bits = bits_of(packed.type());
-  const int64_t per_byte = 8 / bits;
-  const auto* in = reinterpret_cast<const uint8_t*>(packed.raw());
-  auto* out = codes.data<uint8_t>();
-  for (int64_t i = 0; i < packed.elements(); ++i) {
-    const int shift = static_cast<int>(i % per_byte) * bits;
-    out[i] = static_cast<uint8_t>((in[i / per_byte] >> shift) & ((1 << bits) - 1));
+  const auto* bytes = reinterpret_cast<const uint8_t*>(packed.raw());
+  if (bits_of(packed.type()) == 4) {
+    unpack_uint4(bytes, codes.span<uint8_t>());
+  } else {
+    unpack_uint2(bytes, codes.span<uint8_t>());
   }
   return codes;
 }
 
 Tensor pack_codes(const Tensor& codes, DType type) {
   Tensor packed = Tensor::zeros(type, codes.dims());
-  const int bits = bits_of(type);
-  const int64_t per_byte = 8 / bits;
-  const auto* in = codes.data<uint8_t>();
-  auto* out = reinterpret_cast<uint8_t*>(packed.raw());
-  for (int64_t i = 0; i < codes.elements(); ++i) {
-    const int shift = static_cast<int>(i % per_byte) * bits;
-    out[i / per_byte] = static_cast<uint8_t>(out[i / per_byte] | (in[i] << shift));
+  auto* bytes = reinterpret_cast<uint8_t*>(packed.raw());
+  if (bits_of(type) == 4) {
+    pack_uint4(codes.span<uint8_t>(), bytes);
+  } else {
+    pack_uint2(codes.span<uint8_t>(), bytes);
   }
   return packed;
 }
@@ -62,7 +61,7 @@ Status run_in_float(OpContext& ctx, OpFunction run) {
   std::vector<RuntimeValue> inputs = inputs_of(ctx);
   for (RuntimeValue& v : inputs) {
     if (!v.is_tensor() || !is_narrow_float(v.tensor().type())) continue;
-    FEWBIT_ASSIGN(Tensor wide, cast(v.tensor(), DType::kFloat32, true));
+    FEWBIT_ASSIGN(Tensor wide, cast(v.tensor(), DType::kFloat32));
     v = std::move(wide);
   }
   OpContext inner = inner_context(ctx, std::move(inputs));
@@ -70,7 +69,7 @@ Status run_in_float(OpContext& ctx, OpFunction run) {
   for (size_t i = 0; i < inner.output_count(); ++i) {
     RuntimeValue& v = inner.outputs()[i];
     if (v.is_tensor() && v.tensor().type() == DType::kFloat32) {
-      FEWBIT_ASSIGN(Tensor rounded, cast(v.tensor(), narrow, true));
+      FEWBIT_ASSIGN(Tensor rounded, cast(v.tensor(), narrow));
       v = std::move(rounded);
     }
     ctx.set_out(i, std::move(v));

@@ -268,7 +268,7 @@ Status wide_pow(OpContext& ctx) {
   const Tensor& a = ctx.in(0);
   Tensor b = ctx.in(1);
   if (is_narrow_float(b.type())) {
-    FEWBIT_ASSIGN(b, cast(b, DType::kFloat32, true));
+    FEWBIT_ASSIGN(b, cast(b, DType::kFloat32));
   }
   FEWBIT_ASSIGN(BroadcastPlan plan, plan_broadcast(ctx.node(), {a.dims(), b.dims()}));
   using Bases = Types<float, double, int32_t, int64_t>;

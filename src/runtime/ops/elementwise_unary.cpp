@@ -382,7 +382,7 @@ Status dropout(OpContext& ctx) {
   Tensor mask = Tensor::uninitialized(DType::kBool, x.dims());
   for (bool& keep : mask.span<bool>()) keep = true;
   if (node.opset < 10) {
-    FEWBIT_ASSIGN(mask, cast(mask, x.type(), true));
+    FEWBIT_ASSIGN(mask, cast(mask, x.type()));
   }
   ctx.set_out(1, std::move(mask));
   return {};

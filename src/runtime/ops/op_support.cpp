@@ -62,7 +62,7 @@ Result<double> read_number(const Node& node, const Tensor& tensor, std::string_v
   }
   Tensor plain = tensor;
   if (is_narrow_float(tensor.type())) {
-    FEWBIT_ASSIGN(plain, cast(tensor, DType::kFloat32, true));
+    FEWBIT_ASSIGN(plain, cast(tensor, DType::kFloat32));
   }
   double value = 0;
   FEWBIT_TRY(dispatch(node, plain.type(), NumbersAndBool{}, [&](auto tag) -> Status {

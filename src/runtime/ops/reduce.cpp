@@ -202,28 +202,32 @@ struct ReduceProd {
   static T finish(Acc acc, int64_t) { return static_cast<T>(acc); }
 };
 
+// std::vector<bool> has no elements to point at.
+template <typename T>
+using ExtremeAcc = std::conditional_t<std::is_same_v<T, bool>, uint8_t, T>;
+
 // A NaN wins on either side.
 template <typename T>
 struct ReduceMax {
-  using Acc = T;
+  using Acc = ExtremeAcc<T>;
   static Acc init() {
     return std::is_floating_point_v<T> ? -std::numeric_limits<T>::infinity()
                                        : std::numeric_limits<T>::lowest();
   }
-  static void step(Acc& acc, T x) { acc = x > acc || x != x ? x : acc; }
+  static void step(Acc& acc, Acc x) { acc = x > acc || x != x ? x : acc; }
   static void merge(Acc& acc, const Acc& other) { step(acc, other); }
-  static T finish(Acc acc, int64_t) { return acc; }
+  static T finish(Acc acc, int64_t) { return static_cast<T>(acc); }
 };
 template <typename T>
 struct ReduceMin {
-  using Acc = T;
+  using Acc = ExtremeAcc<T>;
   static Acc init() {
     return std::is_floating_point_v<T> ? std::numeric_limits<T>::infinity()
                                        : std::numeric_limits<T>::max();
   }
-  static void step(Acc& acc, T x) { acc = x < acc || x != x ? x : acc; }
+  static void step(Acc& acc, Acc x) { acc = x < acc || x != x ? x : acc; }
   static void merge(Acc& acc, const Acc& other) { step(acc, other); }
-  static T finish(Acc acc, int64_t) { return acc; }
+  static T finish(Acc acc, int64_t) { return static_cast<T>(acc); }
 };
 
 // log(sum e^x) in one pass: the sum is kept relative to the largest element so far.
