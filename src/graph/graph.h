@@ -62,6 +62,7 @@ struct Value {
   /// Set for initializers and for the outputs of folded nodes.
   std::shared_ptr<const Tensor> constant;
   NodeId producer = kNone;
+  std::string doc;
   std::map<std::string, std::string> metadata;
 
   bool is_constant() const { return constant != nullptr; }

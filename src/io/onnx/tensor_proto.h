@@ -1,0 +1,35 @@
+#pragma once
+// TensorProto to Tensor: typed fields, raw bytes, external data, sparse tensors.
+
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "base/result.h"
+#include "base/tensor.h"
+#include "fewbit_onnx.pb.h"
+#include "io/onnx/external_files.h"
+
+namespace fewbit::onnx {
+
+/// Bytes that tensors may view.
+struct ByteSource {
+  std::span<const std::byte> bytes;
+  std::shared_ptr<void> owner;  ///< null: the bytes do not outlive the reading, tensors copy them
+  bool mapped = false;          ///< pages of a file: given back once they have been copied
+};
+
+struct TensorSources {
+  ByteSource model;  ///< what the payloads of the skeleton point into (wire.h)
+  ExternalFiles external;
+  int64_t max_dense_bytes;  ///< a sparse tensor that is larger when dense is refused
+};
+
+/// A tensor of the skeleton. Bytes that are aligned for their element type are viewed where they
+/// lie; all others are copied. Errors say what was expected and found; the caller adds the name.
+Result<Tensor> read_tensor(const pb::TensorProto& proto, TensorSources& sources);
+
+/// The dense form.
+Result<Tensor> read_sparse_tensor(const pb::SparseTensorProto& proto, TensorSources& sources);
+
+}  // namespace fewbit::onnx
