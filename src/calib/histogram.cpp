@@ -79,6 +79,10 @@ void Histogram::add(std::span<const float> values) {
   // Exact: the width is a power of two, so float * scale rounds nothing that floor would see.
   auto base = static_cast<double>(first_);
   for (float v : values) {
+    if (v == 0) {
+      ++zeros_;
+      continue;
+    }
     if (!std::isfinite(v)) continue;
     ++bins_[static_cast<size_t>(std::floor(v * scale) - base)];
   }
@@ -87,13 +91,20 @@ void Histogram::add(std::span<const float> values) {
 std::vector<Histogram::Bin> Histogram::bins() const {
   std::vector<Bin> out;
   double width = std::ldexp(1.0, log2_width_);
+  bool zero_done = zeros_ == 0;
+  auto add_zeros = [&] {
+    out.push_back({0.0, 0.0, static_cast<double>(zeros_)});
+    zero_done = true;
+  };
   for (size_t i = 0; i < bins_.size(); ++i) {
+    if (!zero_done && first_ + static_cast<int64_t>(i) >= 0) add_zeros();
     if (bins_[i] == 0) continue;
     double low = static_cast<double>(first_ + static_cast<int64_t>(i)) * width;
     double from = std::max(low, static_cast<double>(min_));
     double to = std::min(low + width, static_cast<double>(max_));
     out.push_back({(from + to) / 2, to - from, static_cast<double>(bins_[i])});
   }
+  if (!zero_done) add_zeros();
   return out;
 }
 

@@ -27,7 +27,8 @@ class Histogram {
     double width;
     double count;
   };
-  /// The bins that hold something, ascending. The first and last are centred inside [min, max].
+  /// The bins that hold something, ascending; exact zeros (ReLU makes many) are a bin of width 0. The
+  /// first and last are centred inside [min, max].
   std::vector<Bin> bins() const;
 
  private:
@@ -36,7 +37,8 @@ class Histogram {
   int log2_width_ = -149;
   int64_t first_ = 0;  ///< index of bins_[0]: it covers [first_, first_ + 1) * 2^log2_width_
   std::vector<int64_t> bins_;
-  int64_t count_ = 0;
+  int64_t zeros_ = 0;
+  int64_t count_ = 0;  ///< zeros included
   int64_t not_finite_ = 0;
   float min_ = 0;
   float max_ = 0;

@@ -1,0 +1,38 @@
+#pragma once
+// What a run asks for: the scheme of weights and activations, and which passes prepare the model.
+
+#include <cstdint>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/dtype.h"
+#include "base/result.h"
+#include "calib/observer.h"
+
+namespace fewbit {
+
+enum class Activations : uint8_t { kFloat, kStatic, kDynamic };
+enum class Granularity : uint8_t { kTensor, kChannel };
+
+struct QuantScheme {
+  int weight_bits = 8;
+  Granularity weight_granularity = Granularity::kChannel;
+  bool weight_symmetric = true;
+  std::string weight_range = "mse";   ///< "max": the largest magnitude; "mse": least squared error
+  Activations activations = Activations::kStatic;
+  DType activation_type = DType::kUint8;  ///< uint8, int8, uint16, int16
+  bool activation_symmetric = false;
+  bool per_token = false;  ///< dynamic only: one scale per row instead of one per tensor
+  std::string observer = "mse";
+  ObserverOptions observer_options;
+  std::set<std::string> float_layers;  ///< names of layers to leave alone
+
+  /// "w8a8", "w8", ...
+  std::string name() const;
+};
+
+/// Parses "w8a8", "w8", "w8a16" and the suffixes ":tensor", ":channel", ":dynamic", ":token".
+Result<QuantScheme> parse_scheme(const std::string& text);
+
+}  // namespace fewbit
