@@ -39,6 +39,17 @@ Result<int32_t> read_zero(const OpContext& ctx, size_t i, DType codes) {
   return value[0];
 }
 
+DynamicScale dynamic_scale(std::span<const float> values) {
+  float low = 0, high = 0;
+  for (float v : values) {
+    low = std::min(low, v);
+    high = std::max(high, v);
+  }
+  const float scale = (high - low) / 255.0F;
+  if (!(scale > 0)) return {1.0F, 0};
+  return {scale, to_code<uint8_t>(-low / scale, 0)};
+}
+
 Result<Tensor> centered(const Node& node, const Tensor& codes, const std::vector<int32_t>& zeros,
                         size_t axis) {
   FEWBIT_ASSIGN(Tensor out, make_tensor(node, DType::kUint32, codes.dims()));

@@ -46,6 +46,14 @@ Result<float> read_scale(const OpContext& ctx, size_t i);
 /// One zero point, 0 if input i was not given. Error if its type is not that of `codes`.
 Result<int32_t> read_zero(const OpContext& ctx, size_t i, DType codes);
 
+/// The uint8 scale and zero point of data, as DynamicQuantizeLinear defines them: the range of the
+/// values and 0 over 255 steps. Data of nothing but zeros gets scale 1.
+struct DynamicScale {
+  float scale;
+  int32_t zero;
+};
+DynamicScale dynamic_scale(std::span<const float> values);
+
 /// codes - zero as two's complement in uint32, so that sums are taken modulo 2^32 as ONNX allows.
 /// `zeros` holds one value, or one per index of dimension `axis`.
 Result<Tensor> centered(const Node& node, const Tensor& codes, const std::vector<int32_t>& zeros,

@@ -11,6 +11,14 @@ std::vector<std::span<const OpRow>> all_tables() {
       reduce_table(),
       cumulative_table(),
       search_table(),
+      shape_ops_table(),
+      rearrange_table(),
+      slice_pad_table(),
+      gather_table(),
+      scatter_table(),
+      generate_table(),
+      cast_table(),
+      col2im_table(),
       matmul_table(),
       einsum_table(),
       conv_table(),
@@ -18,6 +26,12 @@ std::vector<std::span<const OpRow>> all_tables() {
       conv_deform_table(),
       pool_table(),
       unpool_table(),
+      normalization_table(),
+      normalization_other_table(),
+      softmax_table(),
+      loss_table(),
+      quant_table(),
+      quant_matmul_table(),
   };
 }
 

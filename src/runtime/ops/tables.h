@@ -13,6 +13,14 @@ std::span<const OpRow> elementwise_binary_table();
 std::span<const OpRow> reduce_table();
 std::span<const OpRow> cumulative_table();
 std::span<const OpRow> search_table();
+std::span<const OpRow> shape_ops_table();
+std::span<const OpRow> rearrange_table();
+std::span<const OpRow> slice_pad_table();
+std::span<const OpRow> gather_table();
+std::span<const OpRow> scatter_table();
+std::span<const OpRow> generate_table();
+std::span<const OpRow> cast_table();
+std::span<const OpRow> col2im_table();
 std::span<const OpRow> matmul_table();
 std::span<const OpRow> einsum_table();
 std::span<const OpRow> conv_table();
@@ -20,6 +28,12 @@ std::span<const OpRow> conv_integer_table();
 std::span<const OpRow> conv_deform_table();
 std::span<const OpRow> pool_table();
 std::span<const OpRow> unpool_table();
+std::span<const OpRow> normalization_table();
+std::span<const OpRow> normalization_other_table();
+std::span<const OpRow> softmax_table();
+std::span<const OpRow> loss_table();
+std::span<const OpRow> quant_table();
+std::span<const OpRow> quant_matmul_table();
 
 std::vector<std::span<const OpRow>> all_tables();
 
