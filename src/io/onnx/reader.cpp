@@ -21,7 +21,9 @@ void note(const OnnxReadOptions& options, std::string line) {
 
 Result<onnx::pb::ModelProto> parse_skeleton(std::span<const std::byte> bytes,
                                             const OnnxReadOptions& options) {
-  FEWBIT_ASSIGN(const onnx::Skeleton skeleton, onnx::cut_payloads(bytes));
+  Result<onnx::Skeleton> cut = onnx::cut_payloads(bytes);
+  if (!cut.ok()) return std::move(cut).error().with_context("not a whole ONNX model");
+  const onnx::Skeleton& skeleton = *cut;
   if (skeleton.has_training_info) note(options, "the training information is ignored");
   onnx::pb::ModelProto proto;
   if (!proto.ParseFromString(skeleton.bytes)) {
