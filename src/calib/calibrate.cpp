@@ -1,18 +1,25 @@
 #include "calib/calibrate.h"
 
+#include <algorithm>
 #include <cmath>
-#include <set>
 
 #include "base/progress.h"
 #include "base/text.h"
 
 namespace fewbit {
 
-Status stream(Session& session, const BatchSource& batches,
-              const std::vector<std::string>& watched, ValueHook hook,
+Status stream(Session& session, const BatchSource& batches, const Listeners& listeners,
               const std::string& progress) {
   if (batches.count == 0) return bad_input("{}: the data set is empty", progress);
-  FEWBIT_TRY(session.watch(watched, std::move(hook)));
+  std::vector<std::string> names;
+  for (const auto& [name, listener] : listeners) {
+    if (names.empty() || names.back() != name) names.push_back(name);
+  }
+  auto hook = [&](const std::string& name, const Tensor& value) {
+    auto [first, last] = listeners.equal_range(name);
+    for (auto it = first; it != last; ++it) it->second(value);
+  };
+  FEWBIT_TRY(session.watch(names, hook));
   Progress bar(progress, "batches", batches.count);
   for (int64_t i = 0; i < batches.count; ++i) {
     FEWBIT_ASSIGN(Feeds feeds, batches.get(i));
@@ -23,40 +30,43 @@ Status stream(Session& session, const BatchSource& batches,
   return session.watch({}, nullptr);
 }
 
-Result<Observers> calibrate(Session& session, const BatchSource& batches,
-                              const CalibrationRequest& request) {
-  const ObserverRow* row = find_observer(request.observer);
+Result<ObserverSet> ObserverSet::create(const std::vector<std::string>& values,
+                                        const std::string& observer,
+                                        const ObserverOptions& options) {
+  const ObserverRow* row = find_observer(observer);
   if (row == nullptr) {
     std::vector<std::string_view> names;
     for (const ObserverRow& r : observer_table()) names.push_back(r.name);
-    return misuse("unknown observer '{}'{}; there are: {}", request.observer,
-                  did_you_mean(names, request.observer), fmt::join(names, ", "));
+    return misuse("unknown observer '{}'{}; there are: {}", observer, did_you_mean(names, observer),
+                  fmt::join(names, ", "));
   }
-  Observers observers;
-  std::set<std::string> finite;
-  for (const std::string& name : request.values) {
-    observers[name] = row->make(request.options);
+  ObserverSet set;
+  for (const std::string& name : values) set.entries_[name].observer = row->make(options);
+  return set;
+}
+
+void ObserverSet::listen(Listeners& listeners) {
+  for (auto& [name, entry] : entries_) {
+    Entry* e = &entry;
+    listeners.emplace(name, [e](const Tensor& value) {
+      if (value.type() != DType::kFloat32) return;
+      auto values = value.span<float>();
+      e->finite = e->finite || std::any_of(values.begin(), values.end(),
+                                           [](float v) { return std::isfinite(v); });
+      e->observer->observe(values);
+    });
   }
-  auto hook = [&](const std::string& name, const Tensor& value) {
-    if (value.type() != DType::kFloat32) return;
-    auto values = value.span<float>();
-    if (finite.count(name) == 0) {
-      for (float v : values) {
-        if (std::isfinite(v)) {
-          finite.insert(name);
-          break;
-        }
-      }
-    }
-    observers.at(name)->observe(values);
-  };
-  FEWBIT_TRY(stream(session, batches, request.values, hook, "calibrate"));
-  for (const std::string& name : request.values) {
-    if (finite.count(name) == 0) {
+}
+
+Result<std::map<std::string, Range>> ObserverSet::ranges(const RangeTarget& target) const {
+  std::map<std::string, Range> out;
+  for (const auto& [name, entry] : entries_) {
+    if (!entry.finite) {
       return bad_input("calibration: value '{}' never held a finite number", name);
     }
+    out[name] = entry.observer->range(target);
   }
-  return observers;
+  return out;
 }
 
 }  // namespace fewbit

@@ -18,23 +18,31 @@ struct BatchSource {
   std::function<Result<Feeds>(int64_t index)> get;
 };
 
-/// Runs every batch; `watched` values are shown to `hook` as they are produced. `progress` names the
-/// bar and stands before errors. An empty source is an error.
-Status stream(Session& session, const BatchSource& batches,
-                       const std::vector<std::string>& watched, ValueHook hook,
-                       const std::string& progress);
+/// Who wants to see which value; several may listen to one.
+using Listeners = std::multimap<std::string, std::function<void(const Tensor& value)>>;
 
-struct CalibrationRequest {
-  std::vector<std::string> values;  ///< by name; float32
-  std::string observer;             ///< a name of observer_table()
-  ObserverOptions options;
+/// Runs every batch once and shows each value to its listeners as it is produced. `progress` names
+/// the bar and stands before errors. An empty source is an error.
+Status stream(Session& session, const BatchSource& batches, const Listeners& listeners,
+              const std::string& progress);
+
+/// One observer per value, and whether it ever saw a finite number.
+class ObserverSet {
+ public:
+  /// Errors: unknown observer (the nearest name is suggested).
+  static Result<ObserverSet> create(const std::vector<std::string>& values,
+                                    const std::string& observer, const ObserverOptions& options);
+  /// Registers the observers; the set must outlive the listeners.
+  void listen(Listeners& listeners);
+  /// The ranges for this quantizer. Error: names a value that never held a finite number.
+  Result<std::map<std::string, Range>> ranges(const RangeTarget& target) const;
+
+ private:
+  struct Entry {
+    std::unique_ptr<Observer> observer;
+    bool finite = false;
+  };
+  std::map<std::string, Entry> entries_;
 };
-
-using Observers = std::map<std::string, std::unique_ptr<Observer>>;
-
-/// Observes the values over all batches. Errors: unknown observer or value, no batch at all, a value
-/// that never held a finite number (named).
-Result<Observers> calibrate(Session& session, const BatchSource& batches,
-                              const CalibrationRequest& request);
 
 }  // namespace fewbit

@@ -101,6 +101,11 @@ class Placer {
     }
   }
 
+  // min(x, constant), as equalization writes it.
+  bool is_bound(const Node& node) const {
+    return node.inputs.size() == 2 && graph_.constant(node.input(1)) != nullptr;
+  }
+
   std::string follower_obstacle(const Node& node, const QdqRow& row) const {
     if (scheme_.float_layers.count(layer_name(graph_, node)) != 0) return "left in float by the recipe";
     size_t activations = row.role == QdqRole::kBinary     ? 2
@@ -119,6 +124,7 @@ class Placer {
     for (size_t i = 1; i < node.outputs.size(); ++i) {
       if (node.outputs[i] != kNone && row.op_type != "Split") return "more than one output is used";
     }
+    if (row.role == QdqRole::kBound && !is_bound(node)) return "its bound is not constant";
     // Its input would get codes of exponentials' arguments: the probabilities suffer.
     if (node.is("Softmax")) return "kept in float: codes of its input cost accuracy";
     return "";
@@ -138,6 +144,13 @@ class Placer {
         // An own quantizer asked for by a reader gives way: the codes are the same.
         placement_.quantized[out] = source;
       }
+      return;
+    }
+    if (row->role == QdqRole::kBound) {
+      // What is above the largest bound is cut anyway: the codes cover what the bounded value needs.
+      ValueId in = node.input(0);
+      if (placement_.quantized.at(in) == in) retarget(in, node.output(0));
+      placement_.quantized[node.output(0)] = node.output(0);
       return;
     }
     ValueId out = row->role == QdqRole::kActivation || row->role == QdqRole::kTable

@@ -41,6 +41,7 @@ constexpr QdqRow kRows[] = {
     {"Tile", QdqRole::kSameScale, "", "", true, ""},
     {"DepthToSpace", QdqRole::kSameScale, "", "", true, ""},
     {"SpaceToDepth", QdqRole::kSameScale, "", "", true, ""},
+    {"Min", QdqRole::kBound, "", "", false, "per-channel bounds, after equalization"},
     {"Relu", QdqRole::kActivation, "", "", true, "absorbed where the zero-point is the minimum"},
     {"Clip", QdqRole::kActivation, "", "", true, "absorbed where the range fits the clip"},
 };

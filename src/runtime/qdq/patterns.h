@@ -20,6 +20,7 @@ enum class QdqRole : uint8_t {
   kUnary,        ///< one activation, own output scale; computed by an int8 kernel
   kTable,        ///< elementwise on one activation: any function is a 256-entry table on 8 bits
   kSameScale,    ///< moves or selects elements: input and output share scale and zero-point
+  kBound,        ///< Min with a constant per channel: bounds the codes, shares scale and zero-point
   kActivation,   ///< Relu, Clip: absorbed into the quantizer of the operator before it
 };
 

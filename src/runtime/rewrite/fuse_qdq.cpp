@@ -88,6 +88,8 @@ class Fuser {
         return fuse_same_scale(id);
       case QdqRole::kActivation:
         return fuse_table(id);
+      case QdqRole::kBound:
+        return fuse_bound(id);
     }
     return false;
   }
@@ -375,6 +377,40 @@ class Fuser {
   // Any elementwise function between 8-bit codes is a table of 256 bytes: QTable in the domain
   // ai.fewbit, inputs (x, table indexed by the byte), made by running the nodes themselves.
   bool fuse_table(NodeId id);
+
+  // min(x, bound) with the same parameters on both sides is min(code, code of the bound).
+  bool fuse_bound(NodeId id) {
+    const Node& node = graph_.node(id);
+    auto x = activation(node.input(0));
+    const Tensor* bound = node.inputs.size() == 2 ? graph_.constant(node.input(1)) : nullptr;
+    if (!x || bound == nullptr || bound->type() != DType::kFloat32) return false;
+    if (context_.keeps(graph_, node.output(0))) return false;
+    auto q = as_quantizer(graph_, uses_.single_consumer(node.output(0)));
+    if (!q || q->params.type != x->params.type || q->params.scale != x->params.scale ||
+        q->params.zero != x->params.zero) {
+      return false;
+    }
+    auto [lo, hi] = code_range(x->params.type);
+    Tensor codes = Tensor::uninitialized(x->params.type, bound->dims());
+    for (int64_t i = 0; i < bound->elements(); ++i) {
+      float v = std::nearbyintf(bound->data<float>()[i] / x->params.scale[0]) +
+                static_cast<float>(x->params.zero[0]);
+      if (std::isnan(v)) return false;
+      v = std::clamp(v, static_cast<float>(lo), static_cast<float>(hi));
+      codes.data<uint8_t>()[i] = static_cast<uint8_t>(static_cast<int32_t>(v));
+    }
+    Node fused = node;
+    fused.opset = std::max(node.opset, 12);  // 8-bit types: since 12
+    fused.inputs = {x->quantized,
+                    graph_.add_constant(graph_.unique_name("bound_codes"), std::move(codes))};
+    fused.outputs = {q->quantized};
+    Value& v = graph_.value(q->quantized);
+    v.type = ValueType::tensor(x->params.type, v.type.shape);
+    graph_.remove_node(id);
+    graph_.remove_node(q->node);
+    graph_.add_node(std::move(fused));
+    return true;
+  }
 
   // DQ -> op -> Q with the same parameters on both sides: the operator moves codes.
   bool fuse_same_scale(NodeId id) {
