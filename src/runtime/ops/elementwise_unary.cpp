@@ -6,8 +6,8 @@
 #include <cmath>
 #include <limits>
 #include <numbers>
-#include <random>
 
+#include "base/random.h"
 #include "runtime/ops/dispatch.h"
 #include "runtime/ops/integer_math.h"
 #include "runtime/ops/tables.h"
@@ -344,10 +344,9 @@ Status drop_elements(OpContext& ctx, double ratio) {
   if (!(ratio >= 0 && ratio < 1)) return node_error(node, "ratio {} is not in [0, 1)", ratio);
   const uint64_t seed =
       node.has("seed") ? static_cast<uint64_t>(node.get_int("seed", 0)) : ctx.seed;
-  std::mt19937_64 generator(seed);
-  std::bernoulli_distribution dropped(ratio);
+  Random random(seed);
   Tensor mask = Tensor::uninitialized(DType::kBool, x.dims());
-  for (bool& keep : mask.span<bool>()) keep = !dropped(generator);
+  for (bool& keep : mask.span<bool>()) keep = random.uniform() >= ratio;
   FEWBIT_TRY(dispatch(node, x.type(), Floats{}, [&](auto tag) -> Status {
     using T = typename decltype(tag)::type;
     const T scale = static_cast<T>(1.0 / (1.0 - ratio));

@@ -6,6 +6,7 @@
 
 #include "runtime/ops/broadcast.h"
 #include "runtime/ops/dispatch.h"
+#include "runtime/ops/rearrange.h"
 #include "runtime/ops/strided.h"
 #include "runtime/ops/tables.h"
 
@@ -129,37 +130,9 @@ Status space_to_depth(OpContext& ctx) {
 }
 
 Status concat(OpContext& ctx) {
-  const Node& node = ctx.node();
-  const Tensor& first = ctx.in(0);
-  FEWBIT_ASSIGN(int64_t axis, normalize_axis(node, node.get_int("axis", 1), first.rank()));
-  Dims dims = first.dims();
-  for (size_t i = 1; i < ctx.input_count(); ++i) {
-    const Tensor& x = ctx.in(i);
-    Dims expected = dims;
-    if (x.rank() == first.rank()) expected[static_cast<size_t>(axis)] = x.dim(axis);
-    if (x.type() != first.type() || x.dims() != expected) {
-      return node_error(node, "input {} of {} {} does not join {} {} along axis {}", i,
-                        name_of(x.type()), to_string(x.dims()), name_of(first.type()),
-                        to_string(first.dims()), axis);
-    }
-    dims[static_cast<size_t>(axis)] += x.dim(axis);
-  }
-  FEWBIT_ASSIGN(Tensor * out, make_output(ctx, 0, first.type(), dims));
-  const int64_t outer = product(dims, 0, axis);
-  const int64_t row = product(dims, axis, first.rank());
-  return dispatch_storage(node, first.type(), [&](auto tag) -> Status {
-    using T = typename decltype(tag)::type;
-    int64_t at = 0;
-    for (size_t i = 0; i < ctx.input_count(); ++i) {
-      const Tensor& x = ctx.in(i);
-      const int64_t chunk = product(x.dims(), axis, x.rank());
-      for (int64_t o = 0; o < outer; ++o) {
-        std::copy_n(elements<T>(x) + o * chunk, chunk, elements<T>(*out) + o * row + at);
-      }
-      at += chunk;
-    }
-    return {};
-  });
+  std::vector<Tensor> parts;
+  for (size_t i = 0; i < ctx.input_count(); ++i) parts.push_back(ctx.in(i));
+  return concat_into(ctx, parts, ctx.node().get_int("axis", 1));
 }
 
 // Lengths from the attribute (before 13), the input, or equal parts; only from 18 on may the last
@@ -267,6 +240,40 @@ constexpr OpRow kRows[] = {
 };
 
 }  // namespace
+
+Status concat_into(OpContext& ctx, const std::vector<Tensor>& parts, int64_t given_axis) {
+  const Node& node = ctx.node();
+  if (parts.empty()) return node_error(node, "there is nothing to join");
+  const Tensor& first = parts.front();
+  FEWBIT_ASSIGN(int64_t axis, normalize_axis(node, given_axis, first.rank()));
+  Dims dims = first.dims();
+  for (size_t i = 1; i < parts.size(); ++i) {
+    const Tensor& x = parts[i];
+    Dims expected = first.dims();
+    if (x.rank() == first.rank()) expected[static_cast<size_t>(axis)] = x.dim(axis);
+    if (x.type() != first.type() || x.dims() != expected) {
+      return node_error(node, "part {} of {} {} does not join {} {} along axis {}", i,
+                        name_of(x.type()), to_string(x.dims()), name_of(first.type()),
+                        to_string(first.dims()), axis);
+    }
+    dims[static_cast<size_t>(axis)] += x.dim(axis);
+  }
+  FEWBIT_ASSIGN(Tensor * out, make_output(ctx, 0, first.type(), dims));
+  const int64_t outer = product(dims, 0, axis);
+  const int64_t row = product(dims, axis, first.rank());
+  return dispatch_storage(node, first.type(), [&](auto tag) -> Status {
+    using T = typename decltype(tag)::type;
+    int64_t at = 0;
+    for (const Tensor& x : parts) {
+      const int64_t chunk = product(x.dims(), axis, x.rank());
+      for (int64_t o = 0; o < outer; ++o) {
+        std::copy_n(elements<T>(x) + o * chunk, chunk, elements<T>(*out) + o * row + at);
+      }
+      at += chunk;
+    }
+    return {};
+  });
+}
 
 std::span<const OpRow> rearrange_table() { return kRows; }
 
