@@ -1,0 +1,123 @@
+#include "passes/prepare.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+
+#include "graph/infer.h"
+#include "runtime/rewrite/rewrite.h"
+
+namespace fewbit {
+namespace {
+
+// What float arithmetic in another order may change, with room for deep networks.
+constexpr double kRounding = 1e-3;
+
+struct Pass {
+  std::string_view name;
+  std::string_view what;
+  bool (*enabled)(const PrepareOptions& options);
+  Result<int> (*apply)(Graph& graph, const PrepareOptions& options);
+};
+
+bool always(const PrepareOptions&) { return true; }
+
+constexpr Pass kPasses[] = {
+    {"fold_constants", "nodes of constants into constants", always,
+     [](Graph& g, const PrepareOptions&) { return fold_constants(g, {}, true); }},
+    {"remove_dead_nodes", "nodes that no output needs; Identity; Dropout", always,
+     [](Graph& g, const PrepareOptions&) { return remove_dead_nodes(g, {}); }},
+    {"fold_batch_norm", "batch normalisation into the weights before it",
+     [](const PrepareOptions& o) { return o.fold_batch_norm; },
+     [](Graph& g, const PrepareOptions&) { return fold_batch_norm(g, {}); }},
+    {"name_global_pools", "ReduceMean over space as GlobalAveragePool", always,
+     [](Graph& g, const PrepareOptions&) { return name_global_pools(g); }},
+    {"equalize", "cross-layer equalization, clips kept exact",
+     [](const PrepareOptions& o) { return o.equalize; },
+     [](Graph& g, const PrepareOptions& o) { return equalize(g, o.equalization); }},
+};
+
+Result<std::vector<RuntimeValue>> run_probe(const Model& model, const PrepareOptions& options,
+                                            const Feeds& probe) {
+  SessionOptions session_options;
+  session_options.threads = options.threads;
+  FEWBIT_ASSIGN(Session session, Session::create(model, session_options));
+  return session.run(probe);
+}
+
+double difference(const std::vector<RuntimeValue>& before, const std::vector<RuntimeValue>& after) {
+  double worst = 0;
+  for (size_t i = 0; i < before.size(); ++i) {
+    if (!before[i].is_tensor() || before[i].tensor().type() != DType::kFloat32) continue;
+    auto a = std::as_const(before[i].tensor()).span<float>();
+    auto b = std::as_const(after[i].tensor()).span<float>();
+    double magnitude = 0;
+    double largest = 0;
+    for (size_t k = 0; k < a.size(); ++k) {
+      if (!std::isfinite(a[k])) continue;
+      magnitude = std::max(magnitude, std::abs(static_cast<double>(a[k])));
+      largest = std::max(largest, std::abs(static_cast<double>(a[k]) - b[k]));
+    }
+    if (magnitude > 0) worst = std::max(worst, largest / magnitude);
+  }
+  return worst;
+}
+
+}  // namespace
+
+Result<int> name_global_pools(Graph& graph) {
+  int changed = 0;
+  for (NodeId id : graph.order()) {
+    Node& node = graph.node(id);
+    if (!node.is("ReduceMean") || node.get_int("keepdims", 1) != 1) continue;
+    const auto& shape = graph.value(node.input(0)).type.shape;
+    if (!shape || shape->size() < 3) continue;
+    std::vector<int64_t> axes = node.get_ints("axes");
+    if (const Tensor* t = graph.constant(node.input(1)); t != nullptr && t->type() == DType::kInt64) {
+      auto values = t->span<int64_t>();
+      axes.assign(values.begin(), values.end());
+    }
+    auto rank = static_cast<int64_t>(shape->size());
+    for (int64_t& a : axes) a = a < 0 ? a + rank : a;
+    std::sort(axes.begin(), axes.end());
+    std::vector<int64_t> spatial;
+    for (int64_t i = 2; i < rank; ++i) spatial.push_back(i);
+    if (axes != spatial) continue;
+    node.op_type = "GlobalAveragePool";
+    node.attributes.clear();
+    node.inputs.resize(1);
+    ++changed;
+  }
+  return changed;
+}
+
+Result<std::vector<PassReport>> prepare(Model& model, const PrepareOptions& options,
+                                        const Feeds& probe) {
+  std::vector<PassReport> reports;
+  FEWBIT_ASSIGN(std::vector<RuntimeValue> reference, run_probe(model, options, probe));
+  for (const Pass& pass : kPasses) {
+    if (!pass.enabled(options)) continue;
+    auto start = std::chrono::steady_clock::now();
+    PassReport report{std::string(pass.name), std::string(pass.what), 0, 0, 0};
+    FEWBIT_TRY(infer_graph(model.graph));
+    auto changed = pass.apply(model.graph, options);
+    if (!changed.ok()) return std::move(changed).error().with_context(pass.name);
+    FEWBIT_TRY(model.graph.sort());
+    report.changed = *changed;
+    report.seconds =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    if (report.changed > 0) {
+      FEWBIT_ASSIGN(std::vector<RuntimeValue> outputs, run_probe(model, options, probe));
+      report.output_error = difference(reference, outputs);
+      if (!(report.output_error <= kRounding)) {
+        return bad_input("pass {} changed the outputs by {:.2g} of their range, more than rounding; "
+                         "switch it off and report the model", pass.name, report.output_error);
+      }
+    }
+    reports.push_back(std::move(report));
+  }
+  FEWBIT_TRY(infer_graph(model.graph));
+  return reports;
+}
+
+}  // namespace fewbit

@@ -1,0 +1,151 @@
+#include "report/quantize_report.h"
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "base/text.h"
+#include "report/table.h"
+
+namespace fewbit {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// JSON has no infinity: an exact match has no finite SQNR.
+Json finite(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
+
+std::string decibels(double db) { return std::isfinite(db) ? fmt::format("{:.1f}", db) : "exact"; }
+
+Json json_of(const AccuracyReport& a) {
+  return {{"samples", a.samples},
+          {"top1", a.top1},
+          {"top5", a.top5},
+          {"top1_ci95", {a.top1_low, a.top1_high}}};
+}
+
+Json json_of(const LayerReport& l) {
+  Json j = {{"name", l.name},           {"op", l.op_type},
+            {"scheme", l.scheme},       {"reason", l.reason},
+            {"float_bytes", l.float_bytes}, {"bytes", l.bytes},
+            {"kernel", l.kernel},       {"microseconds", l.microseconds}};
+  if (l.measured) {
+    j["weight_sqnr_db"] = finite(l.weight_sqnr_db);
+    j["output_sqnr_db"] = finite(l.output_sqnr_db);
+    j["own_sqnr_db"] = finite(l.own_sqnr_db);
+    j["cosine"] = finite(l.cosine);
+  }
+  return j;
+}
+
+std::string accuracy_line(const char* name, const AccuracyReport& a) {
+  return fmt::format("{:<11} top-1 {:6.2f} %  [{:.2f}, {:.2f}]   top-5 {:6.2f} %   {} samples\n", name,
+                     a.top1, a.top1_low, a.top1_high, a.top5, a.samples);
+}
+
+}  // namespace
+
+int64_t QuantizeReport::integer_layers() const {
+  return std::count_if(layers.begin(), layers.end(),
+                       [](const LayerReport& l) { return l.scheme != "float"; });
+}
+
+int64_t QuantizeReport::fallbacks() const {
+  return static_cast<int64_t>(layers.size()) - integer_layers();
+}
+
+std::string to_json(const QuantizeReport& r) {
+  Json j = {{"input", r.input},
+            {"output", r.output},
+            {"scheme", r.scheme},
+            {"target", r.target},
+            {"version", r.version},
+            {"seed", r.seed},
+            {"data_sha256", r.data_hash},
+            {"calibration_samples", r.calibration_samples},
+            {"float_bytes", r.float_bytes},
+            {"bytes", r.bytes},
+            {"output_sqnr_db", finite(r.output_sqnr_db)},
+            {"verify_samples", r.verify_samples},
+            {"integer_layers", r.integer_layers()},
+            {"fallbacks", r.fallbacks()},
+            {"seconds_calibrate", r.seconds_calibrate},
+            {"seconds_total", r.seconds_total},
+            {"peak_rss_bytes", r.peak_rss_bytes}};
+  if (r.float_accuracy) j["float_accuracy"] = json_of(*r.float_accuracy);
+  if (r.accuracy) {
+    j["accuracy"] = json_of(*r.accuracy);
+    j["accuracy_drop"] = {{"points", r.accuracy_drop},
+                          {"ci95", {r.drop_low, r.drop_high}},
+                          {"mcnemar_p", r.mcnemar_p}};
+  }
+  j["passes"] = Json::array();
+  for (const PassReport& p : r.passes) {
+    j["passes"].push_back({{"name", p.name},
+                           {"changed", p.changed},
+                           {"seconds", p.seconds},
+                           {"output_error", p.output_error}});
+  }
+  j["layers"] = Json::array();
+  for (const LayerReport& l : r.layers) j["layers"].push_back(json_of(l));
+  return j.dump(2);
+}
+
+std::string to_table(const QuantizeReport& r, int columns) {
+  std::string out;
+  Table passes({"prepare", ">places", ">ms", ">output change"});
+  for (const PassReport& p : r.passes) {
+    passes.row({p.name, std::to_string(p.changed), fmt::format("{:.1f}", p.seconds * 1e3),
+                fmt::format("{:.1e}", p.output_error)});
+  }
+  out += passes.print(columns) + "\n";
+
+  std::vector<LayerReport> layers;
+  for (const LayerReport& l : r.layers) {
+    if (l.measured) layers.push_back(l);
+  }
+  std::stable_sort(layers.begin(), layers.end(), [](const LayerReport& a, const LayerReport& b) {
+    return a.own_sqnr_db < b.own_sqnr_db;
+  });
+  constexpr size_t kShown = 12;
+  if (!layers.empty()) {
+    Table table({"layer, worst first", "op", "scheme", ">weight dB", ">output dB", ">born here dB",
+                 ">bytes", ">us"});
+    for (size_t i = 0; i < std::min(layers.size(), kShown); ++i) {
+      const LayerReport& l = layers[i];
+      table.row({l.name, l.op_type, l.scheme, l.weight_sqnr_db > 0 ? decibels(l.weight_sqnr_db) : "",
+                 decibels(l.output_sqnr_db), decibels(l.own_sqnr_db), human_bytes(l.bytes),
+                 l.microseconds > 0 ? fmt::format("{:.1f}", l.microseconds) : ""});
+    }
+    out += table.print(columns);
+    if (layers.size() > kShown) {
+      out += fmt::format("... {} more (--json lists all)\n", layers.size() - kShown);
+    }
+    out += "\n";
+  }
+  if (r.fallbacks() > 0) {
+    Table table({"stays in float", "op", "why"});
+    for (const LayerReport& l : r.layers) {
+      if (l.scheme == "float") table.row({l.name, l.op_type, l.reason});
+    }
+    out += table.print(columns) + "\n";
+  }
+  out += fmt::format("{}: {} layers on integers, {} in float; outputs {} dB on {} samples\n", r.scheme,
+                     r.integer_layers(), r.fallbacks(), decibels(r.output_sqnr_db),
+                     r.verify_samples);
+  if (r.float_accuracy) out += accuracy_line("float", *r.float_accuracy);
+  if (r.accuracy) {
+    out += accuracy_line("quantized", *r.accuracy);
+    out += fmt::format("change      {:+.2f} points [{:+.2f}, {:+.2f}], McNemar p = {:.3f}\n",
+                       -r.accuracy_drop, -r.drop_high, -r.drop_low, r.mcnemar_p);
+  }
+  out += fmt::format("{} -> {} ({:.2f}x smaller), {} calibration samples, {} in all, peak memory {}\n",
+                     human_bytes(r.float_bytes), human_bytes(r.bytes),
+                     r.bytes > 0 ? static_cast<double>(r.float_bytes) / static_cast<double>(r.bytes) : 0.0,
+                     r.calibration_samples, human_seconds(r.seconds_total),
+                     human_bytes(r.peak_rss_bytes));
+  out += fmt::format("written: {}\n", r.output);
+  return out;
+}
+
+}  // namespace fewbit
