@@ -1,0 +1,500 @@
+#include "kernels/int8_depthwise/int8_depthwise.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "kernels/int8_depthwise/depthwise_core.h"
+#include "kernels/int8_gemm/int8_core.h"
+#include "kernels/int8_gemm/int8_reference.h"
+
+namespace fewbit {
+namespace {
+
+using int8::DepthwiseRow;
+using int8::DepthwiseTile;
+using int8::kLaneBytes;
+
+// A strip larger than this leaves the first-level cache; wider outputs are cut into column tiles.
+constexpr int64_t kStripBytes = 32 * 1024;
+// Below this many multiply-adds per thread, starting threads costs more than it saves.
+constexpr int64_t kMinMacsPerThread = int64_t{1} << 18;
+
+/// Channels that are processed together: 16, 32 or 64 of them, tiled to fill a vector.
+struct Block {
+  int64_t channel;
+  int lanes;
+  int channels;
+};
+
+std::vector<Block> cut_channels(int64_t channels, int max_lanes) {
+  std::vector<Block> out;
+  for (int64_t at = 0; at < channels;) {
+    const int64_t left = channels - at;
+    const int wanted = left > 3 * kLaneBytes ? 4 : (left > kLaneBytes ? 2 : 1);
+    const int lanes = std::min(wanted, max_lanes);
+    const int64_t width = std::min<int64_t>(left, lanes * kLaneBytes);
+    out.push_back({at, lanes, static_cast<int>(width)});
+    at += width;
+  }
+  return out;
+}
+
+// How the kernel's taps become steps: row groups of four input lines, kernel columns within.
+struct Plan {
+  int out_rows = 1;     ///< output rows computed together
+  int groups = 1;       ///< groups of four interleaved input lines
+  int64_t line_step = 1;  ///< input rows between interleaved lines
+  int copies = 1;       ///< steps per tap: weights beyond int8 are split into a sum
+  int steps = 1;
+};
+
+int32_t weight_minus_zero(const Int8ConvSpec& s, const uint8_t* weights, int64_t channel,
+                          int64_t tap) {
+  const int32_t w = byte_at(weights, channel * s.taps() + tap, s.weight_type);
+  if (s.weight_zero.empty()) return w;
+  return w - s.weight_zero[s.weight_zero.size() == 1 ? 0 : static_cast<size_t>(channel)];
+}
+
+Plan make_plan(const Int8ConvSpec& s, const uint8_t* weights) {
+  Plan p;
+  const int64_t kh = s.kernel_h;
+  // Two output rows can share their interleaved lines if the extra line costs no extra group.
+  const bool share = s.stride_h == 1 && s.dilation_h == 1 && (kh + 1 + 3) / 4 == (kh + 3) / 4;
+  p.out_rows = share ? 2 : 1;
+  p.groups = static_cast<int>((kh + (share ? 1 : 0) + 3) / 4);
+  p.line_step = s.dilation_h;
+  for (int64_t i = 0; i < s.out_channels * s.taps(); ++i) {
+    // Each of `copies` int8 parts carries at most 127 upwards and 128 downwards.
+    const int32_t w = weight_minus_zero(s, weights, i / s.taps(), i % s.taps());
+    while (w > 127 * p.copies || w < -128 * p.copies) ++p.copies;
+  }
+  p.steps = p.groups * static_cast<int>(s.kernel_w) * p.copies;
+  return p;
+}
+
+class DepthwiseConv final : public Int8ConvKernel {
+ public:
+  DepthwiseConv(const Int8ConvSpec& spec, const void* weights, std::span<const int32_t> bias,
+                const DepthwiseRow& row, const int8::Row& finish_row)
+      : spec_(spec),
+        row_(row),
+        finish_row_(finish_row),
+        plan_(make_plan(spec, static_cast<const uint8_t*>(weights))),
+        blocks_(cut_channels(spec.in_channels, row.lanes)) {
+    pack(static_cast<const uint8_t*>(weights), bias);
+  }
+
+  void run(const Int8ConvShape& sizes, const void* input, const void* residual, void* output,
+           int threads) const override;
+
+  int64_t packed_bytes() const override { return weights_.bytes(); }
+  Isa isa() const override { return row_.isa; }
+
+ private:
+  struct Task;
+
+  int vector_bytes() const { return row_.lanes * kLaneBytes; }
+  int64_t block_weight_bytes() const {
+    return int64_t{4} * plan_.steps * plan_.out_rows * vector_bytes();
+  }
+  // Channel of packed column `column` of a block, or -1: quads outermost, lanes within.
+  int64_t channel_at(const Block& block, int64_t column) const {
+    const int64_t quad = column / (4 * row_.lanes);
+    const int64_t lane = column / 4 % row_.lanes % block.lanes;
+    const int64_t in_block = lane * kLaneBytes + quad * 4 + column % 4;
+    return in_block < block.channels ? block.channel + in_block : -1;
+  }
+  void pack(const uint8_t* weights, std::span<const int32_t> bias);
+  void pack_step(const uint8_t* weights, const Block& block, int step, int out_row,
+                 int8_t* dst) const;
+
+  Int8ConvSpec spec_;
+  const DepthwiseRow& row_;
+  const int8::Row& finish_row_;
+  Plan plan_;
+  std::vector<Block> blocks_;
+  Tensor weights_;  ///< [block][quad][step][out_row][vector]
+  Tensor init_;     ///< [block][quad][4 * lanes]
+  std::optional<int8::StagePlan> stage_;          ///< columns as init_
+  std::optional<int8::StagePlan> natural_stage_;  ///< columns in channel order, for sums
+};
+
+// One vector of weights: byte i of a channel's four meets interleaved line 4 * group + i.
+void DepthwiseConv::pack_step(const uint8_t* weights, const Block& block, int step, int out_row,
+                              int8_t* dst) const {
+  const int64_t copy = step % plan_.copies;
+  const int64_t kx = step / plan_.copies % spec_.kernel_w;
+  const int64_t group = step / plan_.copies / spec_.kernel_w;
+  for (int quad = 0; quad < 4; ++quad) {
+    int8_t* to = dst + int64_t{quad} * plan_.steps * plan_.out_rows * vector_bytes();
+    for (int c = 0; c < 4 * row_.lanes; ++c) {
+      const int64_t channel = channel_at(block, quad * 4 * row_.lanes + c);
+      for (int i = 0; i < 4; ++i) {
+        const int64_t ky = group * 4 + i - out_row;
+        if (channel < 0 || ky < 0 || ky >= spec_.kernel_h) continue;
+        int32_t part = weight_minus_zero(spec_, weights, channel, ky * spec_.kernel_w + kx);
+        for (int64_t before = 0; before < copy; ++before) part -= std::clamp(part, -128, 127);
+        to[c * 4 + i] = static_cast<int8_t>(std::clamp(part, -128, 127));
+      }
+    }
+  }
+}
+
+void DepthwiseConv::pack(const uint8_t* weights, std::span<const int32_t> bias) {
+  const int64_t columns = int64_t{16} * row_.lanes;
+  const auto blocks = static_cast<int64_t>(blocks_.size());
+  weights_ = Tensor::zeros(DType::kInt8, {blocks * block_weight_bytes()});
+  init_ = Tensor::zeros(DType::kInt32, {blocks * columns});
+  std::vector<int64_t> channel_of;
+  const int32_t a_zero = spec_.input_zero + (spec_.input_type == DType::kInt8 ? 128 : 0);
+  double max_abs = 0;
+  for (int64_t b = 0; b < blocks; ++b) {
+    const Block& block = blocks_[static_cast<size_t>(b)];
+    for (int step = 0; step < plan_.steps; ++step) {
+      for (int r = 0; r < plan_.out_rows; ++r) {
+        pack_step(weights, block, step, r,
+                  weights_.data<int8_t>() + b * block_weight_bytes() +
+                      (int64_t{step} * plan_.out_rows + r) * vector_bytes());
+      }
+    }
+    for (int64_t c = 0; c < columns; ++c) {
+      const int64_t channel = channel_at(block, c);
+      channel_of.push_back(channel);
+      if (channel < 0) continue;
+      uint32_t sum = 0;
+      for (int64_t tap = 0; tap < spec_.taps(); ++tap) {
+        sum += static_cast<uint32_t>(weight_minus_zero(spec_, weights, channel, tap));
+      }
+      const int32_t add = bias.empty() ? 0 : bias[static_cast<size_t>(channel)];
+      max_abs = std::max(max_abs, std::abs(static_cast<double>(add)));
+      init_.data<int32_t>()[b * columns + c] = static_cast<int32_t>(
+          static_cast<uint32_t>(add) - static_cast<uint32_t>(a_zero) * sum);
+    }
+  }
+  max_abs += 255.0 * 255.0 * static_cast<double>(spec_.taps());
+  stage_.emplace(spec_.output, channel_of, max_abs);
+  std::vector<int64_t> natural(static_cast<size_t>((spec_.in_channels + 63) / 64 * 64), -1);
+  for (int64_t c = 0; c < spec_.in_channels; ++c) natural[static_cast<size_t>(c)] = c;
+  natural_stage_.emplace(spec_.output, natural, max_abs);
+}
+
+/// One call: geometry, and the work of one (image, row group, column tile, block).
+struct DepthwiseConv::Task {
+  const DepthwiseConv& conv;
+  Int8ConvShape shape;
+  const uint8_t* input;
+  const uint8_t* residual;
+  uint8_t* output;
+  int64_t tile_cols;   ///< output columns of a column tile
+  int64_t col_tiles;
+  int64_t row_groups;
+
+  Task(const DepthwiseConv& c, const Int8ConvShape& sizes, const void* in, const void* res,
+       void* out)
+      : conv(c),
+        shape(sizes),
+        input(static_cast<const uint8_t*>(in)),
+        residual(static_cast<const uint8_t*>(res)),
+        output(static_cast<uint8_t*>(out)) {
+    const Int8ConvSpec& s = conv.spec_;
+    if (shape.in_pixel_stride == 0) shape.in_pixel_stride = s.in_channels;
+    if (shape.out_pixel_stride == 0) shape.out_pixel_stride = s.out_channels;
+    if (shape.residual_pixel_stride == 0) shape.residual_pixel_stride = s.out_channels;
+    const int64_t column_bytes = conv.vector_bytes() * 4 * conv.plan_.groups * s.stride_w;
+    tile_cols = std::max<int64_t>(kStripBytes / column_bytes - s.kernel_w, 16);
+    col_tiles = (shape.out_w + tile_cols - 1) / tile_cols;
+    tile_cols = col_tiles == 0 ? 1 : (shape.out_w + col_tiles - 1) / col_tiles;
+    row_groups = (shape.out_h + conv.plan_.out_rows - 1) / conv.plan_.out_rows;
+  }
+
+  int64_t items() const {
+    return shape.batch * row_groups * col_tiles * static_cast<int64_t>(conv.blocks_.size());
+  }
+  void run_items(int64_t begin, int64_t end) const;
+
+ private:
+  /// Where things lie in the strip of one block.
+  struct Strip {
+    int64_t column_bytes, phase_bytes, group_bytes, quad_bytes;
+    std::vector<int64_t> step_offset;
+    std::vector<uint8_t> pad_line;
+    Tensor bytes, results, sums;
+  };
+  /// A position: output rows [y, y + rows), columns [x, x + cols) of an image.
+  struct Place {
+    int64_t image, y, x, cols;
+    int rows;
+  };
+
+  void lay_out(const Block& block, Strip& strip) const;
+  void fill(const Block& block, const Place& at, Strip& strip) const;
+  void fill_padding(const Block& block, int64_t from, int64_t to, uint8_t* group,
+                    const Strip& strip) const;
+  void compute(int64_t block_index, const Place& at, Strip& strip) const;
+  void store_bytes(const Block& block, const Place& at, int64_t x, int vectors,
+                   const Strip& strip) const;
+  void finish_sums(const Block& block, const Place& at, int64_t x, int vectors,
+                   const Strip& strip) const;
+};
+
+void DepthwiseConv::Task::lay_out(const Block& block, Strip& strip) const {
+  const Int8ConvSpec& s = conv.spec_;
+  const Plan& plan = conv.plan_;
+  const int64_t per_vector = conv.row_.lanes / block.lanes;
+  strip.column_bytes = block.lanes * kLaneBytes;
+  const int64_t vectors = (tile_cols + per_vector - 1) / per_vector;
+  const int64_t reach = (s.kernel_w - 1) * s.dilation_w / s.stride_w;
+  // Columns past the last output are computed and dropped; they must lie in the strip all the same.
+  const int64_t slots = (vectors + 1) * per_vector + reach;
+  strip.phase_bytes = (slots * strip.column_bytes + 63) / 64 * 64;
+  strip.group_bytes = strip.phase_bytes * s.stride_w;
+  strip.quad_bytes = strip.group_bytes * plan.groups;
+  const int64_t total = strip.quad_bytes * 4 + 64;
+  if (!strip.bytes.defined() || strip.bytes.elements() < total) {
+    strip.bytes = Tensor::zeros(DType::kUint8, {total});
+  }
+  strip.step_offset.clear();
+  for (int step = 0; step < plan.steps; ++step) {
+    const int64_t offset = step / plan.copies % s.kernel_w * s.dilation_w;
+    const int64_t group = step / plan.copies / s.kernel_w;
+    strip.step_offset.push_back(group * strip.group_bytes +
+                                offset % s.stride_w * strip.phase_bytes +
+                                offset / s.stride_w * strip.column_bytes);
+  }
+}
+
+// Columns [from, to) of one group become padding: all four lines hold the same byte.
+void DepthwiseConv::Task::fill_padding(const Block&, int64_t from, int64_t to, uint8_t* group,
+                                       const Strip& strip) const {
+  const Int8ConvSpec& s = conv.spec_;
+  const int flip = s.input_type == DType::kInt8 ? 0x80 : 0;
+  const int pad = static_cast<uint8_t>(s.input_zero) ^ flip;
+  for (int64_t c = from; c < to; ++c) {
+    uint8_t* at =
+        group + c % s.stride_w * strip.phase_bytes + c / s.stride_w * strip.column_bytes;
+    for (int quad = 0; quad < 4; ++quad) {
+      std::memset(at + quad * strip.quad_bytes, pad, static_cast<size_t>(strip.column_bytes));
+    }
+  }
+}
+
+void DepthwiseConv::Task::fill(const Block& block, const Place& at, Strip& strip) const {
+  const Int8ConvSpec& s = conv.spec_;
+  const Plan& plan = conv.plan_;
+  const int64_t pixel = shape.in_pixel_stride;
+  const int64_t first = at.x * s.stride_w - s.pad_left;
+  const int64_t columns = (at.cols - 1) * s.stride_w + (s.kernel_w - 1) * s.dilation_w + 1;
+  const int64_t begin = std::clamp<int64_t>(-first, 0, columns);
+  const int64_t end = std::clamp<int64_t>(shape.in_w - first, begin, columns);
+  const int64_t lines = s.kernel_h + at.rows - 1;
+  for (int g = 0; g < plan.groups; ++g) {
+    uint8_t* group = strip.bytes.data<uint8_t>() + g * strip.group_bytes;
+    fill_padding(block, 0, begin, group, strip);
+    fill_padding(block, end, columns, group, strip);
+    if (begin == end) continue;
+    int8::InterleaveArgs a = {};
+    for (int i = 0; i < 4; ++i) {
+      const int64_t line = g * 4 + i;
+      const int64_t y = at.y * s.stride_h - s.pad_top + line * plan.line_step;
+      const bool inside = line < lines && y >= 0 && y < shape.in_h;
+      a.line[i] = inside ? input + ((at.image * shape.in_h + y) * shape.in_w + first + begin) * pixel +
+                               block.channel
+                         : strip.pad_line.data();
+      a.line_step[i] = inside ? pixel : 0;
+    }
+    a.columns = end - begin;
+    a.lanes = block.lanes;
+    a.channels = block.channels;
+    a.flip = s.input_type == DType::kInt8 ? 0x80 : 0;
+    a.dst = group + begin / s.stride_w * strip.column_bytes;
+    a.quad_bytes = strip.quad_bytes;
+    a.phase_bytes = strip.phase_bytes;
+    a.stride = static_cast<int>(s.stride_w);
+    a.first_phase = static_cast<int>(begin % s.stride_w);
+    conv.row_.interleave(a);
+  }
+}
+
+void DepthwiseConv::Task::compute(int64_t block_index, const Place& at, Strip& strip) const {
+  const Block& block = conv.blocks_[static_cast<size_t>(block_index)];
+  const int64_t columns = int64_t{16} * conv.row_.lanes;
+  const int64_t per_vector = conv.row_.lanes / block.lanes;
+  const int64_t vectors = (at.cols + per_vector - 1) / per_vector;
+  const int64_t vector_bytes = conv.vector_bytes();
+  const int8::Stage& stage = conv.stage_->stage();
+  const bool sums = !conv.spec_.output.is_8bit() || stage.add;
+  const bool direct = !sums && per_vector == 1 && block.channels == vector_bytes;
+  DepthwiseTile t = {};
+  t.quad_bytes = strip.quad_bytes;
+  t.step_offset = strip.step_offset.data();
+  t.steps = conv.plan_.steps;
+  t.weights = conv.weights_.data<int8_t>() + block_index * conv.block_weight_bytes();
+  t.packed_rows = conv.plan_.out_rows;
+  t.init = conv.init_.data<int32_t>() + block_index * columns;
+  t.scale = stage.scale + block_index * columns;
+  t.stage = &stage;
+  t.rows = at.rows;
+  t.acc = strip.sums.data<int32_t>();
+  t.out_step = direct ? shape.out_pixel_stride : vector_bytes;
+  for (int64_t v = 0; v < vectors; v += int8::kDepthwiseMaxVectors) {
+    const int64_t x = at.x + v * per_vector;
+    t.vectors = static_cast<int>(std::min<int64_t>(vectors - v, int8::kDepthwiseMaxVectors));
+    t.strip = strip.bytes.data<uint8_t>() + v * vector_bytes;
+    for (int r = 0; r < at.rows; ++r) {
+      t.out[r] = direct ? output + ((at.image * shape.out_h + at.y + r) * shape.out_w + x) *
+                                       shape.out_pixel_stride +
+                              block.channel
+                        : strip.results.data<uint8_t>() +
+                              r * int8::kDepthwiseMaxVectors * vector_bytes;
+    }
+    if (sums) {
+      conv.row_.tile_sums(t);
+      finish_sums(block, at, x, t.vectors, strip);
+      continue;
+    }
+    conv.row_.tile(t);
+    if (!direct) store_bytes(block, at, x, t.vectors, strip);
+    if (stage.lut == nullptr) continue;
+    const int64_t cols = std::min(at.x + at.cols - x, t.vectors * per_vector);
+    for (int r = 0; r < at.rows; ++r) {
+      uint8_t* out = output + ((at.image * shape.out_h + at.y + r) * shape.out_w + x) *
+                                  shape.out_pixel_stride + block.channel;
+      for (int64_t c = 0; c < cols; ++c, out += shape.out_pixel_stride) {
+        for (int i = 0; i < block.channels; ++i) out[i] = stage.lut[out[i]];
+      }
+    }
+  }
+}
+
+// Results of narrow blocks lie several columns to a vector: store them pixel by pixel.
+void DepthwiseConv::Task::store_bytes(const Block& block, const Place& at, int64_t x, int vectors,
+                                      const Strip& strip) const {
+  const int64_t per_vector = conv.row_.lanes / block.lanes;
+  const int64_t cols = std::min(at.x + at.cols - x, vectors * per_vector);
+  const int64_t width = block.lanes * kLaneBytes;
+  for (int r = 0; r < at.rows; ++r) {
+    const uint8_t* from = strip.results.data<uint8_t>() +
+                          r * int8::kDepthwiseMaxVectors * conv.vector_bytes();
+    uint8_t* to = output + ((at.image * shape.out_h + at.y + r) * shape.out_w + x) *
+                               shape.out_pixel_stride + block.channel;
+    for (int64_t c = 0; c < cols; ++c, from += width, to += shape.out_pixel_stride) {
+      if (block.channels == 32) {
+        std::memcpy(to, from, 32);
+      } else if (block.channels == 16) {
+        std::memcpy(to, from, 16);
+      } else {
+        std::memcpy(to, from, static_cast<size_t>(block.channels));
+      }
+    }
+  }
+}
+
+// Outputs beyond plain bytes: the sums go to channel order and through the output stage of the
+// matrix product, up to 32 channels of one pixel at a time.
+void DepthwiseConv::Task::finish_sums(const Block& block, const Place& at, int64_t x, int vectors,
+                                      const Strip& strip) const {
+  const int lanes = conv.row_.lanes;
+  const int64_t per_vector = lanes / block.lanes;
+  const int64_t cols = std::min(at.x + at.cols - x, vectors * per_vector);
+  const int64_t element = output_element_bytes(conv.spec_.output.type);
+  int8::FinishArgs f = {};
+  f.stage = &conv.natural_stage_->stage();
+  for (int r = 0; r < at.rows; ++r) {
+    for (int64_t c = 0; c < cols; ++c) {
+      const int32_t* from = strip.sums.data<int32_t>() +
+                            (r * vectors + c / per_vector) * 16 * lanes +
+                            c % per_vector * block.lanes * 4;
+      const int64_t pixel = (at.image * shape.out_h + at.y + r) * shape.out_w + x + c;
+      for (int begin = 0; begin < block.channels; begin += int8::kTileCols) {
+        alignas(64) int32_t acc[int8::kTileCols] = {};
+        for (int i = 0; i < int8::kTileCols && begin + i < block.channels; ++i) {
+          const int in_block = begin + i;
+          const int quad = in_block % 16 / 4, lane = in_block / 16;
+          acc[i] = from[(quad * lanes + lane) * 4 + in_block % 4];
+        }
+        f.column = block.channel + begin;
+        f.cols = std::min(block.channels - begin, int8::kTileCols);
+        f.out = output + (pixel * shape.out_pixel_stride + f.column) * element;
+        if (residual != nullptr) f.residual = residual + pixel * shape.residual_pixel_stride + f.column;
+        conv.finish_row_.finish(acc, 1, f);
+      }
+    }
+  }
+}
+
+void DepthwiseConv::Task::run_items(int64_t begin, int64_t end) const {
+  static thread_local Strip strip;
+  const auto blocks = static_cast<int64_t>(conv.blocks_.size());
+  strip.pad_line.assign(static_cast<size_t>(int8::kMaxLanes) * kLaneBytes,
+                        static_cast<uint8_t>(conv.spec_.input_zero));
+  const int64_t results = int64_t{int8::kDepthwiseMaxRows} * int8::kDepthwiseMaxVectors *
+                          int8::kMaxLanes * kLaneBytes;
+  if (!strip.results.defined()) {
+    strip.results = Tensor::zeros(DType::kUint8, {results});
+    strip.sums = Tensor::zeros(DType::kInt32, {results});
+  }
+  for (int64_t i = begin; i < end; ++i) {
+    const int64_t block_index = i % blocks;
+    const int64_t col_tile = i / blocks % col_tiles;
+    const int64_t row_group = i / blocks / col_tiles % row_groups;
+    Place at;
+    at.image = i / blocks / col_tiles / row_groups;
+    at.y = row_group * conv.plan_.out_rows;
+    at.rows = static_cast<int>(std::min<int64_t>(conv.plan_.out_rows, shape.out_h - at.y));
+    at.x = col_tile * tile_cols;
+    at.cols = std::min(tile_cols, shape.out_w - at.x);
+    const Block& block = conv.blocks_[static_cast<size_t>(block_index)];
+    lay_out(block, strip);
+    fill(block, at, strip);
+    compute(block_index, at, strip);
+  }
+}
+
+void DepthwiseConv::run(const Int8ConvShape& sizes, const void* input, const void* residual,
+                        void* output, int threads) const {
+  const Task task(*this, sizes, input, residual, output);
+  const int64_t items = task.items();
+  if (items == 0 || sizes.out_w == 0) return;
+  const int64_t macs =
+      sizes.batch * sizes.out_h * sizes.out_w * spec_.out_channels * spec_.taps();
+  const int64_t parts =
+      std::clamp<int64_t>(std::min<int64_t>(macs / kMinMacsPerThread, items), 1, threads);
+  if (parts == 1) {
+    task.run_items(0, items);
+    return;
+  }
+#pragma omp parallel for num_threads(static_cast<int>(parts)) schedule(static, 1)
+  for (int64_t i = 0; i < parts; ++i) {
+    task.run_items(items * i / parts, items * (i + 1) / parts);
+  }
+}
+
+}  // namespace
+
+bool is_depthwise(const Int8ConvSpec& spec) {
+  return spec.groups == spec.in_channels && spec.out_channels == spec.in_channels &&
+         spec.groups > 1;
+}
+
+Result<std::shared_ptr<const Int8ConvKernel>> prepare_int8_depthwise(
+    const Int8ConvSpec& spec, const void* weights, std::span<const int32_t> bias,
+    std::optional<Isa> isa) {
+  FEWBIT_TRY(validate(spec));
+  if (!is_depthwise(spec)) {
+    return bad_input("depthwise convolution: {} groups, {} inputs, {} outputs", spec.groups,
+                     spec.in_channels, spec.out_channels);
+  }
+  if (!bias.empty() && static_cast<int64_t>(bias.size()) != spec.out_channels) {
+    return bad_input("depthwise convolution: {} biases for {} channels", bias.size(),
+                     spec.out_channels);
+  }
+  const DepthwiseRow* row = nullptr;
+  FEWBIT_ASSIGN(row, int8::find_depthwise_row(isa));
+  const int8::Row* finish = nullptr;
+  FEWBIT_ASSIGN(finish, int8::find_row(isa));
+  return std::shared_ptr<const Int8ConvKernel>(
+      std::make_shared<DepthwiseConv>(spec, weights, bias, *row, *finish));
+}
+
+}  // namespace fewbit

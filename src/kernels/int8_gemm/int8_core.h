@@ -1,0 +1,178 @@
+#pragma once
+// The machinery shared by int8_gemm and int8_conv (internal): one table of instruction sets, packed
+// weights, and the loop that cuts a product into tiles. Vocabulary:
+//
+//   panel   16 columns of B (one 512-bit register of int32 sums), packed as int8_gemm.h draws it
+//   tile    a few rows of A times one or two panels; its sums live in registers
+//   stage   what happens to the sums of a tile: the flat form of Int8OutputSpec
+//
+// A row of the table computes one tile and finishes it. Everything else (blocking, threads, im2col,
+// corrections for zero points) is written once.
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "base/dtype.h"
+#include "base/tensor.h"
+#include "kernels/int8_gemm/int8_output.h"
+#include "kernels/isa.h"
+
+namespace fewbit::int8 {
+
+inline constexpr int kPanelCols = 16;
+inline constexpr int kMaxTileRows = 32;
+inline constexpr int kMaxTilePanels = 2;
+inline constexpr int kTileCols = kPanelCols * kMaxTilePanels;
+
+/// Int8OutputSpec with its channel arrays spread over the packed columns (64-byte aligned, padded
+/// to whole panels) and its constants precomputed.
+struct Stage {
+  DType type = DType::kUint8;
+  const float* scale = nullptr;
+  const float* float_bias = nullptr;  ///< null: none
+  float float_lo = 0, float_hi = 0;
+  int32_t zero = 0, lo = 0, hi = 0;
+  bool may_overflow = false;  ///< float(acc) * scale may exceed int32
+  bool add = false;
+  bool residual_first = false;
+  float product_ratio = 0, residual_ratio = 0, fixed = 0;
+  int32_t lo2 = 0, hi2 = 0;
+  const uint8_t* lut = nullptr;  ///< null: none
+};
+
+/// A Stage and the memory it points to.
+class StagePlan {
+ public:
+  /// Column i of the packed order is output channel channel_of[i], or padding where negative.
+  /// `max_abs_acc` bounds |acc| and decides may_overflow.
+  StagePlan(const Int8OutputSpec& spec, std::span<const int64_t> channel_of, double max_abs_acc);
+  const Stage& stage() const { return stage_; }
+
+ private:
+  Stage stage_;
+  Tensor scale_, float_bias_, lut_;
+};
+
+/// One tile: acc[r][c] = init[c] + sum_k a[r][k] * b[k][c], r < rows, c < 16 * panels.
+struct TileArgs {
+  const uint8_t* a;  ///< rows of k bytes, a_stride bytes apart; unsigned unless a_signed
+  int64_t a_stride;
+  int rows;
+  bool a_signed;  ///< only for rows of the table that say so
+  const int8_t* b;
+  int64_t panel_bytes;  ///< from one panel to the next
+  int panels;
+  int64_t k;  ///< a multiple of Row::k_multiple
+  const int32_t* init;  ///< [16 * panels]
+};
+
+/// Where a tile goes. `column` indexes the packed arrays, `cols` of its columns exist.
+struct FinishArgs {
+  const Stage* stage;
+  int64_t column;
+  int cols;
+  uint8_t* out;
+  int64_t out_stride;  ///< bytes
+  const uint8_t* residual;
+  int64_t residual_stride;    ///< bytes
+  const float* row_scale;     ///< null, or [rows]
+  const int32_t* row_zero;    ///< null, or [rows]: acc -= row_zero[r] * col_sum[c]
+  const int32_t* row_sum;     ///< null, or [rows]: acc -= row_sum[r] * col_zero[c]
+  const int32_t* col_sum;     ///< packed arrays
+  const int32_t* col_zero;
+};
+
+/// One row of the table: an instruction set.
+struct Row {
+  Isa isa;
+  const char* label;
+  bool emulated;      ///< computes what the instruction set would, in plain C++ (tests only)
+  int k_multiple;     ///< K of A and B is padded to this
+  bool signed_a;      ///< takes int8 A as it is; otherwise A is shifted to unsigned
+  int max_rows;       ///< rows of a full tile
+  int max_panels;
+  void (*begin)();    ///< called by a thread before its first tile, may be null
+  void (*end)();      ///< and after its last
+  void (*tile)(const TileArgs& tile, const FinishArgs& finish);
+  /// Finishes sums in memory: rows of kTileCols int32.
+  void (*finish)(const int32_t* acc, int rows, const FinishArgs& finish);
+};
+
+/// Every row compiled in, ascending; emulated ones last.
+std::span<const Row* const> all_rows();
+
+/// The native row of `isa`, or of selected_isa() if none is asked for.
+Result<const Row*> find_row(std::optional<Isa> isa);
+
+/// B for every group, packed: data[group][panel][k_padded / 4][16][4].
+struct PackedB {
+  int64_t k = 0, k_padded = 0, n = 0, groups = 1, panels = 0;
+  Tensor data;
+  Tensor col_sum;   ///< int32 [groups * panels * 16]: sum_k (b' - b_zero')
+  Tensor col_zero;  ///< the same shape: b_zero'; undefined if all zero points are 0
+  int64_t panel_bytes() const { return k_padded * kPanelCols; }
+  int64_t columns() const { return groups * panels * kPanelCols; }
+  /// Output channel of each packed column, -1 for padding.
+  std::vector<int64_t> channel_of() const;
+};
+
+/// What to pack: column c, k-th element of group g is source[(g * n + c) * col_stride + k *
+/// k_stride], k running through `k_order` if given (positions of successive k in the source).
+struct PackSource {
+  const uint8_t* data = nullptr;
+  bool is_unsigned = false;
+  int64_t k = 0, n = 0, groups = 1;
+  int64_t col_stride = 0, k_stride = 0;
+  std::span<const int64_t> k_order;  ///< empty: k itself
+  std::span<const int32_t> zero;     ///< empty, one, or groups * n
+};
+/// `reuse` keeps memory of an earlier call (dynamic operands).
+void pack_b(const PackSource& source, const Row& row, PackedB& out);
+
+/// init[c] = bias[c] - a_zero' * col_sum[c] over the packed columns (bias may be empty).
+Tensor make_init(const PackedB& b, std::span<const int32_t> bias, int32_t a_zero);
+
+/// Zero point of A as the tile sees it: shifted by 128 where int8 is read as unsigned.
+int32_t tile_zero(DType a_type, int32_t a_zero, const Row& row);
+
+/// Copies `bytes` bytes xor `flip` (0 or 0x80 in every byte). May write up to 15 bytes past the end
+/// of dst, which the caller's buffer must hold; never reads at or past `src_end` unless within
+/// [src, src + bytes).
+void copy_run(uint8_t* dst, const uint8_t* src, int64_t bytes, uint8_t flip,
+              const uint8_t* src_end);
+inline constexpr int64_t kCopySlack = 16;
+
+/// Rows of A: in place (`base`, `stride` bytes, `group_offset` bytes from one group to the next), or
+/// gathered into a panel.
+struct RowSource {
+  const uint8_t* base = nullptr;
+  int64_t stride = 0;
+  int64_t group_offset = 0;
+  /// If set: writes rows [row, row + rows) of `group` to dst, dst_stride bytes apart, padded to
+  /// dst_stride and shifted as the tile wants them. dst has kCopySlack spare bytes.
+  std::function<void(int64_t group, int64_t row, int64_t rows, uint8_t* dst, int64_t dst_stride)>
+      gather;
+};
+
+struct Product {
+  const Row* row = nullptr;
+  const PackedB* b = nullptr;
+  const Stage* stage = nullptr;
+  const int32_t* init = nullptr;
+  bool a_signed = false;  ///< A reaches the tile as int8
+  int64_t m = 0;
+  RowSource rows;
+  uint8_t* out = nullptr;
+  int64_t out_stride = 0;  ///< bytes
+  const uint8_t* residual = nullptr;
+  int64_t residual_stride = 0;  ///< bytes
+  const float* row_scale = nullptr;
+  const int32_t* row_zero = nullptr;  ///< as the tile sees it
+};
+
+/// Runs the product on at most `threads` threads.
+void run_product(const Product& product, int threads);
+
+}  // namespace fewbit::int8

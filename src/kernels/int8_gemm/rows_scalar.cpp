@@ -1,0 +1,30 @@
+// The scalar row: any processor.
+
+#include "kernels/int8_gemm/rows.h"
+#include "kernels/int8_gemm/vec_scalar.h"
+// Policies first: the kernel header uses them.
+#include "kernels/int8_gemm/tile_kernel.h"
+
+namespace fewbit::int8 {
+namespace {
+
+void tile(const TileArgs& t, const FinishArgs& f) {
+  static constexpr auto kTiles = make_tiles<VecScalar, 1, 1, 2, 3, 4>();
+  kTiles.run[t.rows - 1](t, f);
+}
+
+}  // namespace
+
+const Row kScalarRow = {.isa = Isa::kScalar,
+                        .label = "scalar",
+                        .emulated = false,
+                        .k_multiple = 4,
+                        .signed_a = false,
+                        .max_rows = 4,
+                        .max_panels = 1,
+                        .begin = nullptr,
+                        .end = nullptr,
+                        .tile = tile,
+                        .finish = finish_rows<VecScalar>};
+
+}  // namespace fewbit::int8
