@@ -124,6 +124,7 @@ class Placer {
     for (size_t i = 1; i < node.outputs.size(); ++i) {
       if (node.outputs[i] != kNone && row.op_type != "Split") return "more than one output is used";
     }
+    if (node.is("Pad") && !pads_with_zeros(graph_, node)) return "it pads with something else than 0";
     if (row.role == QdqRole::kBound && !is_bound(node)) return "its bound is not constant";
     // Its input would get codes of exponentials' arguments: the probabilities suffer.
     if (node.is("Softmax")) return "kept in float: codes of its input cost accuracy";

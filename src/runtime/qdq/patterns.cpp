@@ -35,6 +35,7 @@ constexpr QdqRow kRows[] = {
     {"Squeeze", QdqRole::kSameScale, "", "", true, ""},
     {"Unsqueeze", QdqRole::kSameScale, "", "", true, ""},
     {"Slice", QdqRole::kSameScale, "", "", true, ""},
+    {"Pad", QdqRole::kSameScale, "", "", false, "with zeros; stays float in ORT"},
     {"Split", QdqRole::kSameScale, "", "", true, ""},
     {"Gather", QdqRole::kSameScale, "", "", true, ""},
     {"Expand", QdqRole::kSameScale, "", "", true, ""},

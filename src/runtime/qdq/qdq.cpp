@@ -1,5 +1,6 @@
 #include "runtime/qdq/qdq.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -112,6 +113,15 @@ std::optional<Quantizer> as_quantizer(const Graph& graph, NodeId id) {
   if (!params || !params->per_tensor()) return std::nullopt;
   q.params = std::move(*params);
   return q;
+}
+
+bool pads_with_zeros(const Graph& graph, const Node& node) {
+  if (!node.is("Pad") || node.opset < 11 || node.get_string("mode", "constant") != "constant") {
+    return false;
+  }
+  if (node.input(2) == kNone) return true;
+  std::optional<std::vector<float>> value = float_values(graph.constant(node.input(2)));
+  return value && value->size() == 1 && value->front() == 0;
 }
 
 std::optional<std::pair<float, float>> clamp_bounds(const Graph& graph, const Node& node) {

@@ -54,6 +54,9 @@ std::optional<std::pair<int32_t, int32_t>> clamp_codes(const Graph& graph, const
                                                        const QuantParams& params,
                                                        std::pair<int32_t, int32_t> range);
 
+/// A Pad node (opset 11 on) in constant mode whose constant is 0: on codes, the zero-point.
+bool pads_with_zeros(const Graph& graph, const Node& node);
+
 /// The bounds of a Relu or Clip node with constant bounds.
 std::optional<std::pair<float, float>> clamp_bounds(const Graph& graph, const Node& node);
 

@@ -418,6 +418,7 @@ class Fuser {
     auto x = activation(node.input(0));
     if (!x) return false;
     if (node.is("MaxPool") && node.output(1) != kNone) return false;
+    if (node.is("Pad") && !pads_with_zeros(graph_, node)) return false;
     std::vector<Quantizer> quantizers;
     for (ValueId out : node.outputs) {
       if (out == kNone || context_.keeps(graph_, out)) return false;
@@ -432,6 +433,12 @@ class Fuser {
     graph_.remove_node(id);
     moved.inputs[0] = x->quantized;
     if (moved.is("MaxPool")) moved.opset = std::max(moved.opset, 12);  // 8-bit types: since 12
+    if (moved.is("Pad")) {
+      moved.opset = std::max(moved.opset, 13);
+      moved.inputs.resize(std::max<size_t>(moved.inputs.size(), 3), kNone);
+      QuantParams zero = x->params;
+      moved.inputs[2] = zero_input(zero);
+    }
     for (size_t i = 0; i < quantizers.size(); ++i) {
       graph_.remove_node(quantizers[i].node);
       Value& v = graph_.value(quantizers[i].quantized);

@@ -44,6 +44,9 @@ Result<bool> fold_node(Graph& graph, NodeId id, const RewriteContext& context, b
 /// the affine map goes into weights and bias. `exact within rounding`.
 Result<int> fold_batch_norm(Graph& graph, const RewriteContext& context);
 
+/// Layer normalisation written out in primitive operators becomes LayerNormalization.
+Result<int> fuse_layer_norm(Graph& graph, const RewriteContext& context);
+
 /// Quantize-dequantize patterns become integer operators (runtime/qdq/patterns.h).
 Result<int> fuse_qdq(Graph& graph, const RewriteContext& context);
 
