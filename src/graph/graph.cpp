@@ -86,20 +86,61 @@ std::vector<ValueId> captured_values(const Graph& graph, const Node& node) {
   return ids;
 }
 
+// Sub-graphs of `node` that capture `from` capture `to` instead. What stands in the way of the name
+// moves: a capture of `to` that is there already is joined with, a local value of that name (it hid
+// the outer one) gets another.
+void rename_capture(Node& node, const std::string& from, const std::string& to);
+
+bool is_capture(const Graph& graph, ValueId id) {
+  const Value& v = graph.value(id);
+  return v.producer == kNone && !v.is_constant() && !graph.is_input(id);
+}
+
+void rename_capture_in(Graph& sub, const std::string& from, const std::string& to) {
+  const ValueId id = sub.find_value(from);
+  if (id != kNone && !is_capture(sub, id)) return;  // a value of its own hides the outer one
+  const std::vector<std::string> captured = sub.captures();
+  if (std::find(captured.begin(), captured.end(), from) == captured.end()) return;
+  ValueId there = sub.find_value(to);
+  if (there != kNone && !is_capture(sub, there)) {
+    sub.rename_value(there, sub.unique_name(to + "_inner"));
+    there = kNone;
+  }
+  if (id != kNone && there == kNone) {
+    sub.rename_value(id, to);  // with its captures in the graphs further in
+    return;
+  }
+  for (NodeId n : sub.order()) {
+    std::vector<ValueId>& inputs = sub.node(n).inputs;
+    if (id != kNone) std::replace(inputs.begin(), inputs.end(), id, there);
+    rename_capture(sub.node(n), from, to);
+  }
+  if (id != kNone) std::replace(sub.outputs.begin(), sub.outputs.end(), id, there);
+}
+
 void rename_capture(Node& node, const std::string& from, const std::string& to) {
   for_each_subgraph(node, [&](const Graph& sub) {
-    auto& mutable_sub = const_cast<Graph&>(sub);  // NOLINT: the node owns it
-    ValueId id = mutable_sub.find_value(from);
-    if (id == kNone) {
-      for (NodeId inner : mutable_sub.order()) rename_capture(mutable_sub.node(inner), from, to);
-      return;
-    }
-    const Value& v = mutable_sub.value(id);
-    if (v.producer == kNone && !v.is_constant() && !mutable_sub.is_input(id)) {
-      mutable_sub.rename_value(id, to);
-      for (NodeId inner : mutable_sub.order()) rename_capture(mutable_sub.node(inner), from, to);
-    }
+    rename_capture_in(const_cast<Graph&>(sub), from, to);  // NOLINT: the node owns it
   });
+}
+
+// Of the nodes that wait for others (missing > 0) some are on a cycle and some only behind one. Each
+// waits for another that waits: going back from any of them, the first to come again is on a cycle.
+NodeId node_on_cycle(const std::vector<std::vector<NodeId>>& readers,
+                     const std::vector<int>& missing) {
+  std::vector<NodeId> waits_for(missing.size(), kNone);
+  NodeId at = kNone;
+  for (size_t n = 0; n < missing.size(); ++n) {
+    if (missing[n] == 0) continue;
+    at = static_cast<NodeId>(n);
+    for (NodeId reader : readers[n]) waits_for[static_cast<size_t>(reader)] = at;
+  }
+  std::vector<bool> seen(missing.size(), false);
+  while (!seen[static_cast<size_t>(at)]) {
+    seen[static_cast<size_t>(at)] = true;
+    at = waits_for[static_cast<size_t>(at)];
+  }
+  return at;
 }
 
 }  // namespace
@@ -162,7 +203,8 @@ void Graph::rename_value(ValueId id, std::string value_name) {
   by_name_.erase(v.name);
   bool inserted = by_name_.emplace(value_name, id).second;
   FEWBIT_CHECK(inserted, value_name);
-  v.name = std::move(value_name);
+  const std::string old_name = std::exchange(v.name, std::move(value_name));
+  for (NodeId n : order_) rename_capture(node(n), old_name, v.name);
 }
 
 const Tensor* Graph::constant(ValueId id) const {
@@ -233,10 +275,8 @@ void Graph::replace_uses(ValueId from, ValueId to) {
   // The caller's names are the interface of the model: the new value takes the old one's, unless it
   // is itself an input or output with a name to keep.
   if (is_input(to) || std::count(outputs.begin(), outputs.end(), to) > 1) return;
-  std::string to_name = value(to).name;
   rename_value(from, unique_name(from_name + "_replaced"));
   rename_value(to, from_name);
-  for (NodeId n : order_) rename_capture(node(n), to_name, from_name);
 }
 
 void Graph::set_input(NodeId id, size_t index, ValueId v) {
@@ -277,11 +317,7 @@ Status Graph::sort() {
     }
   }
   if (sorted.size() != order_.size()) {
-    for (NodeId n : order_) {
-      if (missing[static_cast<size_t>(n)] > 0) {
-        return bad_input("the graph has a cycle through {}", node(n).label());
-      }
-    }
+    return bad_input("the graph has a cycle through {}", node(node_on_cycle(readers, missing)).label());
   }
   order_ = std::move(sorted);
   return {};

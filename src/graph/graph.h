@@ -146,6 +146,7 @@ class Graph {
   size_t value_count() const { return values_.size(); }   ///< ids are 0 .. value_count()-1
   /// A name that no value has yet, made from `stem`.
   std::string unique_name(std::string_view stem) const;
+  /// The new name must be free. Sub-graphs that capture the value follow.
   void rename_value(ValueId id, std::string value_name);
   /// The constant tensor of a value, or nullptr (also for kNone).
   const Tensor* constant(ValueId id) const;
