@@ -36,6 +36,9 @@ std::vector<std::span<const OpRow>> all_tables() {
       loss_table(),
       quant_table(),
       quant_matmul_table(),
+      resize_table(),
+      grid_sample_table(),
+      rnn_table(),
   };
 }
 

@@ -38,6 +38,9 @@ std::span<const OpRow> softmax_table();
 std::span<const OpRow> loss_table();
 std::span<const OpRow> quant_table();
 std::span<const OpRow> quant_matmul_table();
+std::span<const OpRow> resize_table();
+std::span<const OpRow> grid_sample_table();
+std::span<const OpRow> rnn_table();
 
 std::vector<std::span<const OpRow>> all_tables();
 
