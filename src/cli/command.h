@@ -1,0 +1,30 @@
+#pragma once
+// The subcommands: one file and one row each.
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <span>
+#include <string_view>
+
+#include "base/result.h"
+
+namespace fewbit::cli {
+
+/// What a subcommand's options were parsed into; run after parsing.
+using Run = std::function<Status()>;
+
+struct Command {
+  std::string_view name;
+  std::string_view summary;   ///< one line, for `fewbit --help`
+  std::string_view examples;  ///< shown under `fewbit NAME --help`
+  /// Adds the options to `app` and returns what to run once they are parsed.
+  Run (*add)(CLI::App& app);
+};
+
+/// All subcommands, in the order of the help.
+std::span<const Command> commands();
+
+/// Parses and runs; returns the exit code: 0, 1 failure, 2 misuse. Errors go to stderr as one line.
+int main(int argc, const char* const* argv);
+
+}  // namespace fewbit::cli
