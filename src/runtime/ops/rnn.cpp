@@ -129,6 +129,10 @@ struct Direction {
   std::vector<T> hidden_bias;  ///< GRU only: the recurrent bias of its hidden gate
   const T* peepholes = nullptr;
   std::vector<T> h, c;  ///< [batch, hidden]
+
+  const T* input_row(int64_t row) const {
+    return inputs.template data<T>() + row * gates_of(p.cell) * p.hidden;
+  }
 };
 
 template <typename T>
