@@ -127,6 +127,29 @@ struct V {
     store_narrow(buffer, v);
     __builtin_memcpy(p, buffer, static_cast<size_t>(n) * sizeof(T));
   }
+
+  static constexpr int kByteLanes = 32;
+  using B = __m256i;
+  FEWBIT_INLINE B load_bytes(const void* p) {
+    return _mm256_loadu_si256(static_cast<const __m256i*>(p));
+  }
+  FEWBIT_INLINE B load_bytes_n(const void* p, int n) {
+    uint8_t buffer[kByteLanes] = {};
+    __builtin_memcpy(buffer, p, static_cast<size_t>(n));
+    return load_bytes(buffer);
+  }
+  FEWBIT_INLINE void store_bytes(void* p, B v) {
+    _mm256_storeu_si256(static_cast<__m256i*>(p), v);
+  }
+  FEWBIT_INLINE void store_bytes_n(void* p, B v, int n) {
+    uint8_t buffer[kByteLanes];
+    store_bytes(buffer, v);
+    __builtin_memcpy(p, buffer, static_cast<size_t>(n));
+  }
+  template <typename T>
+  FEWBIT_INLINE B max_bytes(B a, B b) {
+    return T(-1) < T(0) ? _mm256_max_epi8(a, b) : _mm256_max_epu8(a, b);
+  }
 };
 
 }  // namespace fewbit::pointwise::avx2

@@ -114,6 +114,22 @@ struct V {
     else
       _mm512_mask_storeu_epi32(p, first(n), v);
   }
+
+  static constexpr int kByteLanes = 64;
+  using B = __m512i;
+  FEWBIT_INLINE __mmask64 first_bytes(int n) { return (uint64_t{1} << n) - 1; }
+  FEWBIT_INLINE B load_bytes(const void* p) { return _mm512_loadu_si512(p); }
+  FEWBIT_INLINE B load_bytes_n(const void* p, int n) {
+    return _mm512_maskz_loadu_epi8(first_bytes(n), p);
+  }
+  FEWBIT_INLINE void store_bytes(void* p, B v) { _mm512_storeu_si512(p, v); }
+  FEWBIT_INLINE void store_bytes_n(void* p, B v, int n) {
+    _mm512_mask_storeu_epi8(p, first_bytes(n), v);
+  }
+  template <typename T>
+  FEWBIT_INLINE B max_bytes(B a, B b) {
+    return T(-1) < T(0) ? _mm512_max_epi8(a, b) : _mm512_max_epu8(a, b);
+  }
 };
 
 }  // namespace fewbit::pointwise::avx512

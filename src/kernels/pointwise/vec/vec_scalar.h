@@ -94,6 +94,18 @@ struct V {
   }
   template <typename T>
   FEWBIT_INLINE void store_narrow_n(T*, I, int) {}
+
+  /// Bytes: kByteLanes of them.
+  static constexpr int kByteLanes = 1;
+  using B = uint8_t;
+  FEWBIT_INLINE B load_bytes(const void* p) { return *static_cast<const uint8_t*>(p); }
+  FEWBIT_INLINE B load_bytes_n(const void*, int) { return 0; }
+  FEWBIT_INLINE void store_bytes(void* p, B v) { *static_cast<uint8_t*>(p) = v; }
+  FEWBIT_INLINE void store_bytes_n(void*, B, int) {}
+  template <typename T>
+  FEWBIT_INLINE B max_bytes(B a, B b) {
+    return static_cast<T>(a) > static_cast<T>(b) ? a : b;
+  }
 };
 
 }  // namespace fewbit::pointwise::scalar
