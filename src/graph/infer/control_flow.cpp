@@ -61,35 +61,41 @@ ValueType without_shape(ValueType t) {
   return t;
 }
 
-// Infers a loop body whose first `states` outputs (after `skipped`) are its inputs of the next
-// round. A state may change its shape from round to round: what the first round turns out to change
-// is forgotten, then the body is inferred once more.
+// What a state may be in any round: `now` if the body keeps it, else the dimensions that it keeps;
+// one that changes again is forgotten.
+ValueType weakened(const ValueType& now, const ValueType& after, bool first_change) {
+  ValueType both = union_types(now, after);
+  if (both.kind == ValueType::Kind::kUnknown) return without_shape(now);
+  return first_change ? both : without_shape(now);
+}
+
+// Infers a loop body whose `states` inputs from `first_state` on are, from the second round on, its
+// outputs from `skipped` on. A state may change its shape from round to round: the body is inferred
+// again with weaker states until they are invariant. `inputs` ends as what was invariant.
 Result<SubgraphOutputs> infer_body(InferContext& c, Graph& body, std::vector<ValueType>& inputs,
                                    const std::vector<std::optional<PartialValue>>& values,
                                    size_t first_state, size_t states, size_t skipped) {
-  std::vector<ValueType> weak = inputs;
-  for (size_t i = first_state; i < first_state + states; ++i) weak[i] = without_shape(weak[i]);
-  if (c.budget().reruns <= 0) {
-    inputs = std::move(weak);
-    return c.infer_subgraph(body, inputs, values);
+  const Graph pristine = body;
+  std::vector<bool> changed(states, false);
+  while (c.budget().reruns > 0) {
+    auto outputs = c.infer_subgraph(body, inputs, values);
+    if (!outputs.ok()) return outputs;
+    bool stable = true;
+    for (size_t i = 0; i < states; ++i) {
+      ValueType& now = inputs[first_state + i];
+      ValueType next = weakened(now, outputs->types[i + skipped], !changed[i]);
+      if (next.to_string() == now.to_string()) continue;
+      stable = false;
+      changed[i] = true;
+      now = std::move(next);
+    }
+    if (stable) return outputs;
+    --c.budget().reruns;
+    body = pristine;
   }
-  Graph pristine = body;
-  auto outputs = c.infer_subgraph(body, inputs, values);
-  if (!outputs.ok()) return outputs;
-  bool stable = true;
-  for (size_t i = 0; i < states && i + skipped < outputs->types.size(); ++i) {
-    const ValueType& before = inputs[first_state + i];
-    ValueType both = union_types(before, outputs->types[i + skipped]);
-    if (both.to_string() == before.to_string()) continue;
-    stable = false;
-    weak[first_state + i] = without_shape(before);
-    inputs[first_state + i] = weak[first_state + i];
+  for (size_t i = 0; i < states; ++i) {
+    inputs[first_state + i] = without_shape(inputs[first_state + i]);
   }
-  if (stable) return outputs;
-  --c.budget().reruns;
-  // What one state's change does to another is not followed further: all of them are open.
-  inputs = std::move(weak);
-  body = std::move(pristine);
   return c.infer_subgraph(body, inputs, values);
 }
 
