@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "kernels/isa.h"
-#include "kernels/pointwise/unary_reference.h"
+#include "kernels/pointwise/unary/unary_reference.h"
 #include "kernels/pointwise/vec/parallel.h"
 #include "kernels/pointwise/vec/simd.h"
 

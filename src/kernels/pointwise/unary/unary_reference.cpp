@@ -1,4 +1,4 @@
-#include "kernels/pointwise/unary_reference.h"
+#include "kernels/pointwise/unary/unary_reference.h"
 
 #include <cmath>
 #include <numbers>
