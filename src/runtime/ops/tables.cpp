@@ -39,6 +39,15 @@ std::vector<std::span<const OpRow>> all_tables() {
       resize_table(),
       grid_sample_table(),
       rnn_table(),
+      attention_table(),
+      flex_attention_table(),
+      linear_attention_table(),
+      control_flow_table(),
+      scan_table(),
+      signal_table(),
+      signal_windows_table(),
+      detection_table(),
+      training_table(),
   };
 }
 

@@ -41,6 +41,15 @@ std::span<const OpRow> quant_matmul_table();
 std::span<const OpRow> resize_table();
 std::span<const OpRow> grid_sample_table();
 std::span<const OpRow> rnn_table();
+std::span<const OpRow> attention_table();
+std::span<const OpRow> flex_attention_table();
+std::span<const OpRow> linear_attention_table();
+std::span<const OpRow> control_flow_table();
+std::span<const OpRow> scan_table();
+std::span<const OpRow> signal_table();
+std::span<const OpRow> signal_windows_table();
+std::span<const OpRow> detection_table();
+std::span<const OpRow> training_table();
 
 std::vector<std::span<const OpRow>> all_tables();
 
