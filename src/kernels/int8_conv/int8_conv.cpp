@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "kernels/int8_conv/im2col.h"
+#include "kernels/int8_conv/image_band.h"
 #include "kernels/int8_depthwise/int8_depthwise.h"
 #include "kernels/int8_gemm/int8_core.h"
 
@@ -42,6 +42,7 @@ class ProductConv final : public Int8ConvKernel {
     source.data = static_cast<const uint8_t*>(weights);
     source.is_unsigned = spec.weight_type == DType::kUint8;
     source.k = static_cast<int64_t>(order.size());
+    source.runs = int8::ImageBand::runs(spec);
     source.n = spec.group_out_channels();
     source.groups = spec.groups;
     source.col_stride = source.k;
@@ -60,28 +61,19 @@ class ProductConv final : public Int8ConvKernel {
            int threads) const override {
     const Int8ConvShape shape = with_strides(spec_, sizes);
     const bool flip = spec_.input_type == DType::kInt8 && !row_.signed_a;
-    int8::Im2col im2col;
-    im2col.spec = &spec_;
-    im2col.shape = shape;
-    im2col.input = static_cast<const uint8_t*>(input);
-    im2col.flip = flip ? 0x80 : 0;
-    im2col.pad = static_cast<uint8_t>(static_cast<uint8_t>(spec_.input_zero) ^ im2col.flip);
+    int8::ImageBand image;
+    image.spec = &spec_;
+    image.shape = shape;
+    image.input = static_cast<const uint8_t*>(input);
+    image.flip = flip ? 0x80 : 0;
+    image.pad = static_cast<uint8_t>(static_cast<uint8_t>(spec_.input_zero) ^ image.flip);
     int8::Product p;
     p.row = &row_;
     p.b = &b_;
     p.stage = &stage_->stage();
     p.init = init_.data<int32_t>();
     p.a_signed = spec_.input_type == DType::kInt8 && row_.signed_a;
-    p.m = shape.batch * shape.out_h * shape.out_w;
-    if (p.m == 0) return;
-    if (reads_in_place(shape)) {
-      p.rows.base = im2col.input;
-      p.rows.stride = shape.in_pixel_stride;
-      p.rows.group_offset = spec_.group_in_channels();
-    } else {
-      p.rows.gather = [&im2col](int64_t group, int64_t row, int64_t rows, uint8_t* dst,
-                                int64_t stride) { im2col.gather(group, row, rows, dst, stride); };
-    }
+    set_rows(image, flip, p.rows);
     p.out = static_cast<uint8_t*>(output);
     p.out_stride = shape.out_pixel_stride * output_element_bytes(spec_.output.type);
     p.residual = static_cast<const uint8_t*>(residual);
@@ -93,12 +85,35 @@ class ProductConv final : public Int8ConvKernel {
   Isa isa() const override { return row_.isa; }
 
  private:
-  bool reads_in_place(const Int8ConvShape& shape) const {
-    const bool pointwise = spec_.taps() == 1 && spec_.stride_h == 1 && spec_.stride_w == 1 &&
-                           spec_.pad_top == 0 && spec_.pad_left == 0 &&
-                           shape.in_h == shape.out_h && shape.in_w == shape.out_w;
-    const bool as_is = spec_.input_type == DType::kUint8 || row_.signed_a;
-    return pointwise && as_is && spec_.group_in_channels() % row_.k_multiple == 0;
+  // A pointwise convolution reads its input in place, as one long line where nothing is skipped.
+  void set_rows(const int8::ImageBand& image, bool flip, int8::RowSource& rows) const {
+    const Int8ConvShape& shape = image.shape;
+    const int64_t pixel = shape.in_pixel_stride;
+    rows.lines = shape.batch * shape.out_h;
+    rows.width = shape.out_w;
+    rows.lines_per_image = shape.out_h;
+    const bool pointwise = spec_.taps() == 1 && spec_.pad_top == 0 && spec_.pad_left == 0 &&
+                           (shape.out_h - 1) * spec_.stride_h < shape.in_h &&
+                           (shape.out_w - 1) * spec_.stride_w < shape.in_w;
+    if (pointwise && !flip && b_.run_bytes == b_.k) {
+      rows.run_offset = {0};
+      rows.group_offset = spec_.group_in_channels();
+      rows.in_place = {image.input, spec_.stride_w * pixel, spec_.stride_h * shape.in_w * pixel};
+      rows.image_stride = shape.in_h * shape.in_w * pixel;
+      if (shape.in_h == shape.out_h && shape.in_w == shape.out_w && spec_.stride_h == 1 &&
+          spec_.stride_w == 1) {
+        rows.width *= rows.lines;
+        rows.lines = rows.lines_per_image = 1;
+      }
+      return;
+    }
+    rows.run_offset = image.run_offsets(image.pitch(), spec_.group_in_channels());
+    rows.band_bytes = [&image](int64_t lines, int64_t pixels) {
+      return (image.band_lines(lines) - 1) * image.pitch() +
+             image.band_columns(pixels) * image.spec->group_in_channels();
+    };
+    rows.copy = [&image](int64_t group, int64_t line, int64_t lines, int64_t x, int64_t pixels,
+                         uint8_t* band) { return image.copy(group, line, lines, x, pixels, band); };
   }
 
   Int8ConvSpec spec_;

@@ -11,10 +11,11 @@
 // where pixels outside the image count as input_zero, then the output stage of int8_output.h.
 //
 // How it works: a convolution is the matrix product of int8_gemm, [pixels, K] x [K, out_channels]
-// with K = kernel_h * kernel_w * in_channels / groups in the order (ky, kx, channel). A 1x1
-// convolution with stride 1 reads its input in place; others gather the rows of a few dozen output
-// pixels into a panel that stays in the first-level cache (im2col, never the whole image). Depthwise
-// convolutions go to int8_depthwise.
+// with K = kernel_h * kernel_w * in_channels / groups in the order (ky, kx, channel). Pointwise
+// convolutions read their input in place; others copy the input lines of a few output lines into a
+// padded band in the first-level cache and read the rows of the product from there (image_band.h),
+// so that nothing is ever written kernel_h * kernel_w times as im2col does. Depthwise convolutions
+// go to int8_depthwise.
 //
 // No buffer is read or written past its last element. Output and input must not overlap; the
 // residual may be the output itself (same stride).

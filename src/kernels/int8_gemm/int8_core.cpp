@@ -3,7 +3,6 @@
 #include <omp.h>
 
 #include <algorithm>
-#include <cstring>
 
 namespace fewbit::int8 {
 namespace {
@@ -12,15 +11,16 @@ namespace {
 // saves.
 constexpr int64_t kMinMacsPerThread = int64_t{1} << 20;
 
-// Rows gathered or streamed at once: small enough for the first-level cache, unless B itself leaves
-// the second level and every pass over it is expensive.
-constexpr int64_t kSmallBlockBytes = 16 * 1024;
+// Bytes of A worked on at once: small enough for the first-level cache, unless B itself leaves the
+// second level and every pass over it is expensive.
+constexpr int64_t kSmallBlockBytes = 24 * 1024;
 constexpr int64_t kLargeBlockBytes = 192 * 1024;
 constexpr int64_t kLargeB = 512 * 1024;
 
 struct Range {
   int64_t begin;
   int64_t end;
+  int64_t size() const { return end - begin; }
 };
 
 Range part_of(int64_t total, int64_t parts, int64_t index) {
@@ -32,22 +32,32 @@ struct Split {
   int64_t panel_parts = 1;
 };
 
+// Lines narrower than half a tile are taken two at a time.
+bool pairs_lines(const Product& p) { return p.rows.width <= p.row->max_rows / 2; }
+
+// What threads divide: pairs of lines, lines, or the pixels of the only line.
+int64_t row_units(const Product& p) {
+  if (p.rows.lines == 1) return p.rows.width;
+  return pairs_lines(p) ? (p.rows.lines + 1) / 2 : p.rows.lines;
+}
+
 // Cuts rows and panels into parts so that the busiest thread does least: its multiply-adds, plus the
 // bytes of A and B that it touches at their weight in cycles.
 Split choose_split(const Product& p, int threads) {
   const int64_t panels = p.b->groups * p.b->panels;
-  const int64_t macs = p.m * panels * kPanelCols * p.b->k_padded;
+  const int64_t rows = p.rows.lines * p.rows.width;
+  const int64_t units = row_units(p);
+  const int64_t macs = rows * panels * kPanelCols * p.b->k_padded;
   const int64_t useful = std::clamp<int64_t>(macs / kMinMacsPerThread, 1, threads);
   Split best;
   double best_cost = 0;
   for (int64_t row_parts = 1; row_parts <= useful; ++row_parts) {
-    const Split split = {std::min(row_parts, p.m), std::min(useful / row_parts, panels)};
-    const double rows = static_cast<double>((p.m + split.row_parts - 1) / split.row_parts);
-    const double cols =
+    const Split split = {std::min(row_parts, units), std::min(useful / row_parts, panels)};
+    const double part_rows = static_cast<double>((units + split.row_parts - 1) / split.row_parts) /
+                             static_cast<double>(units) * static_cast<double>(rows);
+    const double part_cols =
         static_cast<double>((panels + split.panel_parts - 1) / split.panel_parts * kPanelCols);
-    const double k = static_cast<double>(p.b->k_padded);
-    const double a_weight = p.rows.gather ? 0.25 : 1.0 / 16;
-    const double cost = k * (rows * cols / 64 + rows * a_weight + cols / 16);
+    const double cost = part_rows * part_cols / 64 + part_rows / 8 + part_cols / 16;
     if (row_parts == 1 || cost < best_cost) {
       best = split;
       best_cost = cost;
@@ -58,14 +68,14 @@ Split choose_split(const Product& p, int threads) {
 
 // Memory of one thread, kept from call to call.
 struct Scratch {
-  Tensor panel;
+  Tensor band;
   std::vector<int32_t> row_sum;
 
-  uint8_t* panel_of(int64_t bytes) {
-    if (!panel.defined() || panel.elements() < bytes) {
-      panel = Tensor::uninitialized(DType::kUint8, {bytes});
+  uint8_t* band_of(int64_t bytes) {
+    if (!band.defined() || band.elements() < bytes) {
+      band = Tensor::zeros(DType::kUint8, {bytes});
     }
-    return panel.data<uint8_t>();
+    return band.data<uint8_t>();
   }
 };
 
@@ -74,132 +84,194 @@ Scratch& thread_scratch() {
   return scratch;
 }
 
-int32_t sum_row(const uint8_t* a, int64_t k, bool is_signed) {
+int32_t sum_bytes(const uint8_t* a, int64_t count, bool is_signed) {
   int32_t sum = 0;
   if (is_signed) {
-    for (int64_t i = 0; i < k; ++i) sum += static_cast<int8_t>(a[i]);
+    for (int64_t i = 0; i < count; ++i) sum += static_cast<int8_t>(a[i]);
   } else {
-    for (int64_t i = 0; i < k; ++i) sum += a[i];
+    for (int64_t i = 0; i < count; ++i) sum += a[i];
   }
   return sum;
 }
 
-// One thread's share: rows x panels.
+/// A block of output pixels: lines of one image, and a range of their pixels.
+struct Block {
+  Range lines;
+  Range pixels;
+  Band band;
+};
+
+// One thread's share: lines x pixels x panels.
 class Worker {
  public:
-  Worker(const Product& product, Range rows, Range panels)
-      : p_(product), rows_(rows), panels_(panels), scratch_(thread_scratch()) {}
+  Worker(const Product& product, Range lines, Range pixels, Range panels)
+      : p_(product),
+        b_(*product.b),
+        lines_(lines),
+        pixels_(pixels),
+        panels_(panels),
+        scratch_(thread_scratch()) {}
 
   void run() {
-    const PackedB& b = *p_.b;
-    const int64_t b_bytes = (panels_.end - panels_.begin) * b.panel_bytes();
-    const int64_t budget = b_bytes > kLargeB ? kLargeBlockBytes : kSmallBlockBytes;
-    const int64_t tile_rows = p_.row->max_rows;
-    const int64_t block =
-        std::max<int64_t>(1, budget / (b.k_padded * tile_rows)) * tile_rows;
+    const Range size = block_size();
     if (p_.row->begin != nullptr) p_.row->begin();
-    for (int64_t row = rows_.begin; row < rows_.end; row += block) {
-      const int64_t count = std::min(block, rows_.end - row);
-      for (int64_t g = panels_.begin / b.panels; g * b.panels < panels_.end; ++g) {
-        const Range in_group = {std::max(panels_.begin - g * b.panels, int64_t{0}),
-                                std::min(panels_.end - g * b.panels, b.panels)};
-        run_block(g, row, count, in_group);
+    for (int64_t line = lines_.begin; line < lines_.end;) {
+      const int64_t image_end = (line / p_.rows.lines_per_image + 1) * p_.rows.lines_per_image;
+      const int64_t line_end = std::min({line + size.begin, lines_.end, image_end});
+      for (int64_t x = pixels_.begin; x < pixels_.end; x += size.end) {
+        run_groups({{line, line_end}, {x, std::min(x + size.end, pixels_.end)}, {}});
       }
+      line = line_end;
     }
     if (p_.row->end != nullptr) p_.row->end();
   }
 
  private:
-  void run_block(int64_t group, int64_t row, int64_t count, Range panels) {
-    const PackedB& b = *p_.b;
-    const uint8_t* a = nullptr;
-    int64_t a_stride = p_.rows.stride;
-    if (p_.rows.gather) {
-      uint8_t* panel = scratch_.panel_of(count * b.k_padded + kCopySlack);
-      p_.rows.gather(group, row, count, panel, b.k_padded);
-      a = panel;
-      a_stride = b.k_padded;
-    } else {
-      a = p_.rows.base + group * p_.rows.group_offset + row * a_stride;
+  // Lines (begin) and pixels (end) of a block.
+  Range block_size() const {
+    const int64_t budget =
+        panels_.size() * b_.panel_bytes() > kLargeB ? kLargeBlockBytes : kSmallBlockBytes;
+    const auto bytes = [&](int64_t lines, int64_t pixels) {
+      return p_.rows.copy ? p_.rows.band_bytes(lines, pixels) : lines * pixels * b_.k_padded;
+    };
+    const int64_t tile = p_.row->max_rows;
+    int64_t pixels = pixels_.size();
+    if (bytes(1, pixels) > 2 * budget) {
+      const int64_t cuts = (bytes(1, pixels) + budget - 1) / budget;
+      pixels = std::min(pixels, ((pixels + cuts - 1) / cuts + tile - 1) / tile * tile);
     }
-    const int32_t* row_sum = nullptr;
-    if (b.col_zero.defined()) {
-      scratch_.row_sum.resize(static_cast<size_t>(count));
-      for (int64_t r = 0; r < count; ++r) {
-        scratch_.row_sum[static_cast<size_t>(r)] = sum_row(a + r * a_stride, b.k, p_.a_signed);
+    int64_t lines = pairs_lines(p_) ? 2 : 1;
+    while (lines < lines_.size() && bytes(lines * 2, pixels) <= budget) lines *= 2;
+    return {lines, pixels};
+  }
+
+  void run_groups(Block block) {
+    for (int64_t g = panels_.begin / b_.panels; g * b_.panels < panels_.end; ++g) {
+      const Range in_group = {std::max(panels_.begin - g * b_.panels, int64_t{0}),
+                              std::min(panels_.end - g * b_.panels, b_.panels)};
+      const RowSource& rows = p_.rows;
+      if (rows.copy) {
+        const int64_t bytes = rows.band_bytes(block.lines.size(), block.pixels.size());
+        block.band = rows.copy(g, block.lines.begin, block.lines.size(), block.pixels.begin,
+                               block.pixels.size(), scratch_.band_of(bytes + kBandSlack));
+      } else {
+        block.band = rows.in_place;
+        block.band.a += g * rows.group_offset + block.pixels.begin * rows.in_place.pixel_stride +
+                        block.lines.begin / rows.lines_per_image * rows.image_stride +
+                        block.lines.begin % rows.lines_per_image * rows.in_place.line_stride;
       }
-      row_sum = scratch_.row_sum.data();
-    }
-    const int64_t step = p_.row->max_panels;
-    for (int64_t panel = panels.begin; panel < panels.end; panel += step) {
-      const int64_t width = std::min(step, panels.end - panel);
-      run_column(group, row, count, a, a_stride, row_sum, panel, static_cast<int>(width));
+      if (b_.col_zero.defined()) sum_rows(block);
+      const int64_t step = p_.row->max_panels;
+      for (int64_t panel = in_group.begin; panel < in_group.end; panel += step) {
+        run_panels(g, block, panel, static_cast<int>(std::min(step, in_group.end - panel)));
+      }
     }
   }
 
-  // All rows of a block times one or two panels, in tiles of nearly equal height.
-  void run_column(int64_t group, int64_t row, int64_t count, const uint8_t* a, int64_t a_stride,
-                  const int32_t* row_sum, int64_t panel, int width) {
-    const PackedB& b = *p_.b;
-    const int64_t packed_panel = group * b.panels + panel;
-    const int64_t element = output_element_bytes(p_.stage->type);
-    const int64_t channel = group * b.n + panel * kPanelCols;
-    TileArgs t = {.a = nullptr,
-                  .a_stride = a_stride,
-                  .rows = 0,
-                  .a_signed = p_.a_signed,
-                  .b = b.data.data<int8_t>() + packed_panel * b.panel_bytes(),
-                  .panel_bytes = b.panel_bytes(),
-                  .panels = width,
-                  .k = b.k_padded,
-                  .init = p_.init + packed_panel * kPanelCols};
+  // Sums over k of every row of the block, which zero points of B multiply.
+  void sum_rows(const Block& block) {
+    const int64_t width = block.pixels.size();
+    scratch_.row_sum.assign(static_cast<size_t>(block.lines.size() * width), 0);
+    for (int64_t i = 0; i < block.lines.size() * width; ++i) {
+      const uint8_t* a =
+          block.band.a + i / width * block.band.line_stride + i % width * block.band.pixel_stride;
+      for (int64_t offset : p_.rows.run_offset) {
+        scratch_.row_sum[static_cast<size_t>(i)] += sum_bytes(a + offset, b_.k / b_.runs, p_.a_signed);
+      }
+    }
+  }
+
+  // The block times one or two panels, in tiles of nearly equal height within a line, or of two
+  // whole lines.
+  void run_panels(int64_t group, const Block& block, int64_t panel, int width) {
+    const int64_t packed_panel = group * b_.panels + panel;
+    TileArgs t = {};
+    t.a_stride = block.band.pixel_stride;
+    t.a_signed = p_.a_signed;
+    t.runs = static_cast<int>(b_.runs);
+    t.run_offset = p_.rows.run_offset.data();
+    t.run_bytes = b_.run_bytes;
+    t.b = b_.data.data<int8_t>() + packed_panel * b_.panel_bytes();
+    t.panel_bytes = b_.panel_bytes();
+    t.panels = width;
+    t.init = p_.init + packed_panel * kPanelCols;
     FinishArgs f = {};
     f.stage = p_.stage;
     f.column = packed_panel * kPanelCols;
-    f.cols = static_cast<int>(std::min<int64_t>(width * kPanelCols, b.n - panel * kPanelCols));
+    f.cols = static_cast<int>(std::min<int64_t>(width * kPanelCols, b_.n - panel * kPanelCols));
     f.out_stride = p_.out_stride;
     f.residual_stride = p_.residual_stride;
-    f.col_sum = b.col_sum.data<int32_t>();
-    f.col_zero = b.col_zero.defined() ? b.col_zero.data<int32_t>() : nullptr;
+    f.col_sum = b_.col_sum.data<int32_t>();
+    f.col_zero = b_.col_zero.defined() ? b_.col_zero.data<int32_t>() : nullptr;
+    const int64_t channel = group * b_.n + panel * kPanelCols;
+    if (pairs_lines(p_)) {
+      for (int64_t line = 0; line < block.lines.size(); line += 2) {
+        const int64_t lines = std::min<int64_t>(2, block.lines.size() - line);
+        run_tile(block, line, {0, block.pixels.size() * lines}, lines == 2, channel, t, f);
+      }
+      return;
+    }
+    const int64_t count = block.pixels.size();
     const int64_t tiles = (count + p_.row->max_rows - 1) / p_.row->max_rows;
-    for (int64_t i = 0; i < tiles; ++i) {
-      const Range r = part_of(count, tiles, i);
-      const int64_t at = row + r.begin;
-      t.a = a + r.begin * a_stride;
-      t.rows = static_cast<int>(r.end - r.begin);
-      f.out = p_.out + at * p_.out_stride + channel * element;
-      if (p_.residual != nullptr) f.residual = p_.residual + at * p_.residual_stride + channel;
-      if (p_.row_scale != nullptr) f.row_scale = p_.row_scale + at;
-      if (p_.row_zero != nullptr) f.row_zero = p_.row_zero + at;
-      if (row_sum != nullptr) f.row_sum = row_sum + r.begin;
-      p_.row->tile(t, f);
+    for (int64_t line = 0; line < block.lines.size(); ++line) {
+      for (int64_t i = 0; i < tiles; ++i) {
+        run_tile(block, line, part_of(count, tiles, i), false, channel, t, f);
+      }
     }
   }
 
+  // Pixels `x` of a line of the block; with `two_lines` they run on into the next line.
+  void run_tile(const Block& block, int64_t line, Range x, bool two_lines, int64_t channel,
+                TileArgs& t, FinishArgs& f) {
+    const int64_t half = (x.size() + 1) / 2;
+    t.rows = static_cast<int>(x.size());
+    t.a[0] = block.band.a + line * block.band.line_stride + x.begin * block.band.pixel_stride;
+    t.a[1] = t.a[0] + (two_lines ? block.band.line_stride : half * block.band.pixel_stride);
+    const int64_t row =
+        (block.lines.begin + line) * p_.rows.width + block.pixels.begin + x.begin;
+    f.out = p_.out + row * p_.out_stride + channel * output_element_bytes(p_.stage->type);
+    if (p_.residual != nullptr) f.residual = p_.residual + row * p_.residual_stride + channel;
+    if (p_.row_scale != nullptr) f.row_scale = p_.row_scale + row;
+    if (p_.row_zero != nullptr) f.row_zero = p_.row_zero + row;
+    if (b_.col_zero.defined()) {
+      f.row_sum = scratch_.row_sum.data() + line * block.pixels.size() + x.begin;
+    }
+    p_.row->tile(t, f);
+  }
+
   const Product& p_;
-  Range rows_;
+  const PackedB& b_;
+  Range lines_;
+  Range pixels_;
   Range panels_;
   Scratch& scratch_;
 };
 
+void run_part(const Product& p, const Split& split, int64_t index) {
+  const Range panels =
+      part_of(p.b->groups * p.b->panels, split.panel_parts, index % split.panel_parts);
+  const Range units = part_of(row_units(p), split.row_parts, index / split.panel_parts);
+  if (p.rows.lines == 1) {
+    Worker(p, {0, 1}, units, panels).run();
+    return;
+  }
+  const int64_t step = pairs_lines(p) ? 2 : 1;
+  const Range lines = {units.begin * step, std::min(units.end * step, p.rows.lines)};
+  Worker(p, lines, {0, p.rows.width}, panels).run();
+}
+
 }  // namespace
 
 void run_product(const Product& p, int threads) {
-  const int64_t panels = p.b->groups * p.b->panels;
-  if (p.m == 0 || panels == 0) return;
+  if (p.rows.lines == 0 || p.rows.width == 0 || p.b->panels == 0) return;
   const Split split = choose_split(p, threads);
   const int64_t parts = split.row_parts * split.panel_parts;
-  const auto run_part = [&](int64_t i) {
-    Worker(p, part_of(p.m, split.row_parts, i / split.panel_parts),
-           part_of(panels, split.panel_parts, i % split.panel_parts))
-        .run();
-  };
   if (parts == 1) {
-    run_part(0);
+    run_part(p, split, 0);
     return;
   }
 #pragma omp parallel for num_threads(static_cast<int>(parts)) schedule(static, 1)
-  for (int64_t i = 0; i < parts; ++i) run_part(i);
+  for (int64_t i = 0; i < parts; ++i) run_part(p, split, i);
 }
 
 }  // namespace fewbit::int8

@@ -6,7 +6,7 @@
 //   tile    a few rows of A times one or two panels; its sums live in registers
 //   stage   what happens to the sums of a tile: the flat form of Int8OutputSpec
 //
-// A row of the table computes one tile and finishes it. Everything else (blocking, threads, im2col,
+// A row of the table computes one tile and finishes it. Everything else (blocking, threads, copies,
 // corrections for zero points) is written once.
 
 #include <cstdint>
@@ -56,15 +56,20 @@ class StagePlan {
 };
 
 /// One tile: acc[r][c] = init[c] + sum_k a[r][k] * b[k][c], r < rows, c < 16 * panels.
+/// The rows of A lie in two halves, the first (rows + 1) / 2 from a[0] on, the others from a[1] on,
+/// a_stride bytes apart. A row is made of runs of `run_bytes` bytes at the given offsets: one for a
+/// matrix, one per kernel line for a convolution read straight from the image.
 struct TileArgs {
-  const uint8_t* a;  ///< rows of k bytes, a_stride bytes apart; unsigned unless a_signed
+  const uint8_t* a[2];  ///< unsigned bytes, unless a_signed
   int64_t a_stride;
   int rows;
   bool a_signed;  ///< only for rows of the table that say so
+  int runs;
+  const int64_t* run_offset;  ///< [runs]
+  int64_t run_bytes;          ///< a multiple of Row::k_multiple
   const int8_t* b;
   int64_t panel_bytes;  ///< from one panel to the next
   int panels;
-  int64_t k;  ///< a multiple of Row::k_multiple
   const int32_t* init;  ///< [16 * panels]
 };
 
@@ -106,9 +111,12 @@ std::span<const Row* const> all_rows();
 /// The native row of `isa`, or of selected_isa() if none is asked for.
 Result<const Row*> find_row(std::optional<Isa> isa);
 
-/// B for every group, packed: data[group][panel][k_padded / 4][16][4].
+/// B for every group, packed: data[group][panel][k_padded / 4][16][4]. k is cut into `runs` runs
+/// of equal length, each padded with zeros to run_bytes.
 struct PackedB {
-  int64_t k = 0, k_padded = 0, n = 0, groups = 1, panels = 0;
+  int64_t k = 0, n = 0, groups = 1, panels = 0;
+  int64_t runs = 1, run_bytes = 0;
+  int64_t k_padded = 0;  ///< runs * run_bytes
   Tensor data;
   Tensor col_sum;   ///< int32 [groups * panels * 16]: sum_k (b' - b_zero')
   Tensor col_zero;  ///< the same shape: b_zero'; undefined if all zero points are 0
@@ -124,6 +132,7 @@ struct PackSource {
   const uint8_t* data = nullptr;
   bool is_unsigned = false;
   int64_t k = 0, n = 0, groups = 1;
+  int64_t runs = 1;
   int64_t col_stride = 0, k_stride = 0;
   std::span<const int64_t> k_order;  ///< empty: k itself
   std::span<const int32_t> zero;     ///< empty, one, or groups * n
@@ -142,18 +151,35 @@ int32_t tile_zero(DType a_type, int32_t a_zero, const Row& row);
 /// [src, src + bytes).
 void copy_run(uint8_t* dst, const uint8_t* src, int64_t bytes, uint8_t flip,
               const uint8_t* src_end);
-inline constexpr int64_t kCopySlack = 16;
+/// Spare bytes at the end of a band: copies write up to 15 bytes too far, and the last run is read
+/// up to a multiple of 64 bytes.
+inline constexpr int64_t kBandSlack = 128;
 
-/// Rows of A: in place (`base`, `stride` bytes, `group_offset` bytes from one group to the next), or
-/// gathered into a panel.
+/// Where a block of rows of A can be read: output pixel (line, x) of the block starts at
+/// a + line * line_stride + x * pixel_stride.
+struct Band {
+  const uint8_t* a = nullptr;
+  int64_t pixel_stride = 0;
+  int64_t line_stride = 0;
+};
+
+/// The rows of A as lines of pixels. A matrix is one line; a convolution has the lines of its output
+/// images. A block of them is found in place or copied into a band, padded and shifted as the tile
+/// wants it.
 struct RowSource {
-  const uint8_t* base = nullptr;
-  int64_t stride = 0;
-  int64_t group_offset = 0;
-  /// If set: writes rows [row, row + rows) of `group` to dst, dst_stride bytes apart, padded to
-  /// dst_stride and shifted as the tile wants them. dst has kCopySlack spare bytes.
-  std::function<void(int64_t group, int64_t row, int64_t rows, uint8_t* dst, int64_t dst_stride)>
-      gather;
+  int64_t lines = 1;
+  int64_t width = 0;            ///< pixels of a line
+  int64_t lines_per_image = 1;  ///< a block never crosses from one image to the next
+  std::vector<int64_t> run_offset;
+  Band in_place;             ///< of line 0, if `copy` is not set
+  int64_t group_offset = 0;  ///< in place: bytes from one group to the next
+  int64_t image_stride = 0;  ///< in place: bytes from one image to the next
+  /// Bytes of a band of that many lines and pixels.
+  std::function<int64_t(int64_t lines, int64_t pixels)> band_bytes;
+  /// Copies pixels [x, x + pixels) of lines [line, line + lines) to `band` and says where they are.
+  std::function<Band(int64_t group, int64_t line, int64_t lines, int64_t x, int64_t pixels,
+                     uint8_t* band)>
+      copy;
 };
 
 struct Product {
@@ -162,7 +188,6 @@ struct Product {
   const Stage* stage = nullptr;
   const int32_t* init = nullptr;
   bool a_signed = false;  ///< A reaches the tile as int8
-  int64_t m = 0;
   RowSource rows;
   uint8_t* out = nullptr;
   int64_t out_stride = 0;  ///< bytes

@@ -48,23 +48,24 @@ int8::PackSource source_of(const Int8GemmSpec& spec, const void* b, int64_t b_st
 }
 
 // Rows of A are used in place where the tile can read them so; otherwise copied, padded and shifted.
-int8::RowSource rows_of(const Int8GemmSpec& spec, const Row& row, const uint8_t* a,
-                        int64_t a_stride, int64_t m) {
+int8::RowSource rows_of(const Int8GemmSpec& spec, const Row& row, const PackedB& b,
+                        const uint8_t* a, int64_t a_stride, int64_t m) {
   int8::RowSource rows;
+  rows.width = m;
+  rows.run_offset = {0};
   const bool flip = spec.a_type == DType::kInt8 && !row.signed_a;
-  if (!flip && spec.k % row.k_multiple == 0) {
-    rows.base = a;
-    rows.stride = a_stride;
+  if (!flip && spec.k == b.k_padded) {
+    rows.in_place = {a, a_stride, 0};
     return rows;
   }
-  const int64_t k = spec.k;
+  const int64_t k = spec.k, k_padded = b.k_padded;
   const uint8_t* end = a + (m - 1) * a_stride + k;
-  rows.gather = [=](int64_t, int64_t first, int64_t count, uint8_t* dst, int64_t dst_stride) {
+  rows.band_bytes = [=](int64_t, int64_t count) { return count * k_padded; };
+  rows.copy = [=](int64_t, int64_t, int64_t, int64_t first, int64_t count, uint8_t* band) {
     for (int64_t r = 0; r < count; ++r) {
-      uint8_t* to = dst + r * dst_stride;
-      int8::copy_run(to, a + (first + r) * a_stride, k, flip ? 0x80 : 0, end);
-      std::fill(to + k, to + dst_stride, uint8_t{0});
+      int8::copy_run(band + r * k_padded, a + (first + r) * a_stride, k, flip ? 0x80 : 0, end);
     }
+    return int8::Band{band, k_padded, 0};
   };
   return rows;
 }
@@ -75,8 +76,7 @@ Product product_of(const Int8GemmSpec& spec, const Row& row, const PackedB& b,
   p.row = &row;
   p.b = &b;
   p.a_signed = spec.a_type == DType::kInt8 && row.signed_a;
-  p.m = call.m;
-  p.rows = rows_of(spec, row, static_cast<const uint8_t*>(call.a),
+  p.rows = rows_of(spec, row, b, static_cast<const uint8_t*>(call.a),
                    call.a_stride != 0 ? call.a_stride : spec.k, call.m);
   p.out = static_cast<uint8_t*>(call.c);
   p.out_stride =

@@ -10,6 +10,19 @@
 namespace fewbit::int8 {
 namespace {
 
+// Where the k-th element of a run layout goes: runs are padded to run_bytes.
+struct RunLayout {
+  int64_t run;        // elements of a run
+  int64_t run_bytes;  // bytes it takes
+
+  bool has_gaps() const { return run != run_bytes; }
+  int64_t position(int64_t k) const { return k / run * run_bytes + k % run; }
+};
+
+uint8_t* byte_of(uint8_t* panel, int64_t position) {
+  return panel + (position & ~int64_t{3}) * kPanelCols + (position & 3);
+}
+
 // Sixteen columns whose k elements are consecutive: four bytes at a time.
 void pack_consecutive_k(const uint8_t* src, int64_t col_stride, int64_t cols, int64_t k,
                         uint8_t* dst) {
@@ -18,7 +31,7 @@ void pack_consecutive_k(const uint8_t* src, int64_t col_stride, int64_t cols, in
     uint8_t* to = dst + c * 4;
     int64_t i = 0;
     for (; i + 4 <= k; i += 4) std::memcpy(to + i * kPanelCols, from + i, 4);
-    for (; i < k; ++i) to[(i & ~int64_t{3}) * kPanelCols + (i & 3)] = from[i];
+    for (; i < k; ++i) *byte_of(to, i) = from[i];
   }
 }
 
@@ -43,28 +56,30 @@ void pack_four_k(const uint8_t* src, int64_t k_stride, uint8_t* dst) {
 #endif
 }
 
-void pack_panel(const PackSource& s, const uint8_t* src, int64_t cols, uint8_t* dst) {
-  if (s.k_order.empty() && s.k_stride == 1) {
+void pack_panel(const PackSource& s, const RunLayout& layout, const uint8_t* src, int64_t cols,
+                uint8_t* dst) {
+  const bool plain = s.k_order.empty() && (s.runs == 1 || !layout.has_gaps());
+  if (plain && s.k_stride == 1) {
     pack_consecutive_k(src, s.col_stride, cols, s.k, dst);
     return;
   }
   int64_t k = 0;
-  if (s.k_order.empty() && s.col_stride == 1 && cols == kPanelCols) {
+  if (plain && s.col_stride == 1 && cols == kPanelCols) {
     for (; k + 4 <= s.k; k += 4) {
       pack_four_k(src + k * s.k_stride, s.k_stride, dst + k * kPanelCols);
     }
   }
   for (; k < s.k; ++k) {
     const int64_t at = (s.k_order.empty() ? k : s.k_order[static_cast<size_t>(k)]) * s.k_stride;
-    uint8_t* to = dst + (k & ~int64_t{3}) * kPanelCols + (k & 3);
+    uint8_t* to = byte_of(dst, layout.position(k));
     for (int64_t c = 0; c < cols; ++c) to[c * 4] = src[c * s.col_stride + at];
   }
 }
 
 // uint8 to int8: xor 0x80 on the bytes that hold elements; padding stays 0.
-void shift_panel(uint8_t* dst, int64_t cols, int64_t k) {
+void shift_panel(uint8_t* dst, const RunLayout& layout, int64_t cols, int64_t k) {
   for (int64_t i = 0; i < k; ++i) {
-    uint8_t* line = dst + (i & ~int64_t{3}) * kPanelCols + (i & 3);
+    uint8_t* line = byte_of(dst, layout.position(i));
     for (int64_t c = 0; c < cols; ++c) line[c * 4] ^= 0x80;
   }
 }
@@ -103,7 +118,10 @@ void pack_b(const PackSource& s, const Row& row, PackedB& out) {
   out.k = s.k;
   out.n = s.n;
   out.groups = s.groups;
-  out.k_padded = round_up(s.k, row.k_multiple);
+  const RunLayout layout = {s.k / s.runs, round_up(s.k / s.runs, row.k_multiple)};
+  out.runs = s.runs;
+  out.run_bytes = layout.run_bytes;
+  out.k_padded = s.runs * layout.run_bytes;
   out.panels = round_up(s.n, kPanelCols) / kPanelCols;
   const bool all_zero = std::all_of(s.zero.begin(), s.zero.end(), [](int32_t z) { return z == 0; });
   const bool has_zero = s.is_unsigned || !all_zero;
@@ -114,15 +132,11 @@ void pack_b(const PackSource& s, const Row& row, PackedB& out) {
     const int64_t channel = p / out.panels * s.n + p % out.panels * kPanelCols;
     const int64_t cols = std::min<int64_t>(kPanelCols, s.n - p % out.panels * kPanelCols);
     uint8_t* dst = out.data.data<uint8_t>() + p * out.panel_bytes();
-    if (cols < kPanelCols) {
+    if (cols < kPanelCols || layout.has_gaps()) {
       std::memset(dst, 0, static_cast<size_t>(out.panel_bytes()));
-    } else {
-      const int64_t whole = s.k & ~int64_t{3};
-      std::memset(dst + whole * kPanelCols, 0,
-                  static_cast<size_t>((out.k_padded - whole) * kPanelCols));
     }
-    pack_panel(s, s.data + channel * s.col_stride, cols, dst);
-    if (s.is_unsigned) shift_panel(dst, cols, s.k);
+    pack_panel(s, layout, s.data + channel * s.col_stride, cols, dst);
+    if (s.is_unsigned) shift_panel(dst, layout, cols, s.k);
     int32_t* sums = out.col_sum.data<int32_t>() + p * kPanelCols;
     sum_columns(dst, out.k_padded, sums);
     if (!has_zero) continue;
@@ -160,6 +174,11 @@ void copy_run(uint8_t* dst, const uint8_t* src, int64_t bytes, uint8_t flip,
 #if defined(__x86_64__)
   const __m128i mask = _mm_set1_epi8(static_cast<char>(flip));
   const int64_t readable = src_end - src;
+  // Long plain copies are left to the library, which uses the widest registers there are.
+  if (flip == 0 && bytes >= 128) {
+    std::memcpy(dst, src, static_cast<size_t>(bytes));
+    return;
+  }
   for (; i < bytes && i + 16 <= readable; i += 16) {
     const __m128i v = _mm_loadu_si128(reinterpret_cast<const __m128i*>(src + i));
     _mm_storeu_si128(reinterpret_cast<__m128i*>(dst + i), _mm_xor_si128(v, mask));

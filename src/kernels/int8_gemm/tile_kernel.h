@@ -20,28 +20,32 @@ namespace {
 
 inline constexpr int kAccStride = kTileCols;
 
-/// Addresses of the rows of A. Five rows share a base register (base + {0, 1, 2, 3, 4} strides needs
-/// only the stride and its triple), so that 14 rows fit in the general registers. The empty asm
-/// statements keep the compiler from deriving all rows from one base again.
+/// Addresses of the rows of A: up to seven rows from each of two base registers need only the
+/// stride, its triple and its quintuple, so that 14 rows fit in the general registers. The empty asm
+/// statement keeps the compiler from deriving all rows from one base again.
+template <int R>
 struct RowBases {
-  const uint8_t* base[3];
-  int64_t stride;
-  int64_t stride3;
+  static constexpr int kHalf = (R + 1) / 2;
+  static_assert(kHalf <= 7);
+  const uint8_t* base[2];
+  int64_t stride, stride3, stride5;
 
-  FEWBIT_INLINE RowBases(const uint8_t* a, int64_t a_stride, int rows)
-      : base{a, a + 5 * a_stride, a + 10 * a_stride}, stride(a_stride), stride3(3 * a_stride) {
-    if (rows <= 5) base[1] = a;
-    if (rows <= 10) base[2] = a;
-    __asm__("" : "+r"(base[1]), "+r"(base[2]), "+r"(stride3));
+  FEWBIT_INLINE explicit RowBases(const TileArgs& t)
+      : base{t.a[0], t.a[1]}, stride(t.a_stride), stride3(3 * stride), stride5(5 * stride) {
+    __asm__("" : "+r"(base[0]), "+r"(base[1]), "+r"(stride3), "+r"(stride5));
   }
   FEWBIT_INLINE const uint8_t* row(int r) const {
-    const int in_base = r % 5;
-    return base[r / 5] + (in_base == 3 ? stride3 : in_base * stride);
+    const uint8_t* from = base[r / kHalf];
+    switch (r % kHalf) {
+      case 3: return from + stride3;
+      case 5: return from + stride5;
+      case 6: return from + 2 * stride3;
+      default: return from + (r % kHalf) * stride;
+    }
   }
-  FEWBIT_INLINE void advance(int bytes) {
+  FEWBIT_INLINE void advance(int64_t bytes) {
     base[0] += bytes;
     base[1] += bytes;
-    base[2] += bytes;
   }
 };
 
@@ -64,23 +68,28 @@ struct TileSums {
         }
       }
     }
-    RowBases a(t.a, t.a_stride, R);
+    RowBases<R> a(t);
     const int8_t* b = t.b;
     const int64_t panel_bytes = t.panel_bytes;
-    int64_t k = t.k;
-    for (; k >= 4 * kSplit; k -= 4 * kSplit) {
+    int64_t at = 0;
+    for (int run = 0; run < t.runs; ++run) {
+      a.advance(t.run_offset[run] - at);
+      at = t.run_offset[run] + t.run_bytes;
+      int64_t k = t.run_bytes;
+      for (; k >= 4 * kSplit; k -= 4 * kSplit) {
 #pragma GCC unroll 4
-      for (int s = 0; s < kSplit; ++s) {
-        step(a, b, panel_bytes, part[s]);
-        a.advance(4);
-        b += 64;
+        for (int s = 0; s < kSplit; ++s) {
+          step(a, b, panel_bytes, part[s]);
+          a.advance(4);
+          b += 64;
+        }
       }
-    }
-    if constexpr (kSplit > 1) {
-      for (; k > 0; k -= 4) {
-        step(a, b, panel_bytes, part[0]);
-        a.advance(4);
-        b += 64;
+      if constexpr (kSplit > 1) {
+        for (; k > 0; k -= 4) {
+          step(a, b, panel_bytes, part[0]);
+          a.advance(4);
+          b += 64;
+        }
       }
     }
 #pragma GCC unroll 16
@@ -94,7 +103,7 @@ struct TileSums {
     }
   }
 
-  static FEWBIT_INLINE void step(const RowBases& a, const int8_t* b, int64_t panel_bytes,
+  static FEWBIT_INLINE void step(const RowBases<R>& a, const int8_t* b, int64_t panel_bytes,
                                  typename V::I (&part)[R][P]) {
     typename V::W w[P];
 #pragma GCC unroll 2
