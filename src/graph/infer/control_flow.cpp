@@ -65,8 +65,9 @@ ValueType without_shape(ValueType t) {
 // one that changes again is forgotten.
 ValueType weakened(const ValueType& now, const ValueType& after, bool first_change) {
   ValueType both = union_types(now, after);
-  if (both.kind == ValueType::Kind::kUnknown) return without_shape(now);
-  return first_change ? both : without_shape(now);
+  bool kept = both.to_string() == now.to_string();
+  if (kept || (first_change && both.kind != ValueType::Kind::kUnknown)) return both;
+  return without_shape(now);
 }
 
 // Infers a loop body whose `states` inputs from `first_state` on are, from the second round on, its
@@ -246,7 +247,8 @@ Status scan(InferContext& c) {
 
 constexpr SchemaRow kRows[] = {
     {"", "If", 1, 1, 1, 1, -1, if_},
-    {"", "Loop", 1, 2, -1, 1, -1, loop, true, 0b11},
+    {"", "Loop", 1, 3, -1, 1, -1, loop, true, 0b11},
+    {"", "Loop", 11, 2, -1, 1, -1, loop, true, 0b11},
     {"", "Scan", 8, 2, -1, 1, -1, scan, false, 0b1},
     {"", "Scan", 9, 1, -1, 1, -1, scan},
 };

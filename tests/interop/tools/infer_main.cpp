@@ -1,9 +1,13 @@
 // fewbit_infer: reads paths of ONNX models from standard input, one a line, and writes one line of
-// JSON for each: the types of all values of the main graph after inference, or the error.
+// JSON for each: the types of all values of the main graph after inference, the graph as text, its
+// cost, or the error.
 //
 //   {"path": "a.onnx", "outputs": ["y"], "values": {"y": {"kind": "tensor", "elem": "float32",
 //    "dims": [1, "batch", null]}}}
 //   {"path": "b.onnx", "error": "..."}
+//
+// fewbit_infer --schemas writes the operators that are known, one line of JSON for each row:
+// [domain, operator, since version, least and most inputs, least and most outputs].
 //
 // "dims" is left out where the rank is unknown. The declared shapes of what nodes produce are
 // forgotten first, so that what is written is what inference finds.
@@ -55,7 +59,7 @@ Status infer_file(const std::string& path, Json& line) {
   for (ValueId id = 0; id < static_cast<ValueId>(graph.value_count()); ++id) {
     line["values"][graph.value(id).name] = to_json(graph.value(id).type);
   }
-  line["characters"] = print(graph).size();
+  line["text"] = print(graph);
   line["macs"] = cost_of(graph).macs;
   return {};
 }
@@ -64,7 +68,15 @@ Status infer_file(const std::string& path, Json& line) {
 
 }  // namespace fewbit
 
-int main() {
+int main(int argc, char** argv) {
+  if (argc > 1 && std::string(argv[1]) == "--schemas") {
+    for (const fewbit::SchemaRow& row : fewbit::schema_table()) {
+      fewbit::Json line = {row.domain,     row.op_type,     row.since,      row.min_inputs,
+                           row.max_inputs, row.min_outputs, row.max_outputs};
+      std::cout << line.dump() << '\n';
+    }
+    return 0;
+  }
   std::string path;
   while (std::getline(std::cin, path)) {
     fewbit::Json line = {{"path", path}};
