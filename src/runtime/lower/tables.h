@@ -12,5 +12,10 @@ std::span<const LowerRow> float_conv_rows();
 std::span<const LowerRow> float_product_rows();
 std::span<const LowerRow> int8_conv_rows();
 std::span<const LowerRow> int8_product_rows();
+std::span<const LowerRow> int8_pointwise_rows();
+std::span<const LowerRow> move_rows();
+std::span<const LowerRow> pool_rows();
+std::span<const LowerRow> quantize_rows();
+std::span<const LowerRow> unary_rows();
 
 }  // namespace fewbit::lower
