@@ -109,7 +109,8 @@ std::string folder_of(const std::string& path) {
 }  // namespace
 
 Result<MappedFile> MappedFile::open(const std::string& path) {
-  const Descriptor file(open_retrying(path.c_str(), O_RDONLY));
+  // Not to wait for the other end where the path is a pipe; regular files ignore the flag.
+  const Descriptor file(open_retrying(path.c_str(), O_RDONLY | O_NONBLOCK));
   if (file.get() < 0) return io_error("{}: cannot open: {}", path, reason(errno));
   struct stat info {};
   if (::fstat(file.get(), &info) != 0) {
