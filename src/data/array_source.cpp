@@ -75,7 +75,7 @@ Status check_array(const FileArray& array, const Preprocess& steps) {
   if (rank == 0)
     return bad_input("{}: is a single number, expected one row per sample", array.name());
   if (steps.source_layout) {
-    const bool planes_only = *steps.source_layout == Layout::kNhw;
+    const bool planes_only = *steps.source_layout == PixelLayout::kNhw;
     const int64_t expected = planes_only ? 3 : 4;
     if (rank != expected) {
       return bad_input("{}: shape {} has {} dimensions, but its source_layout has {}", array.name(),

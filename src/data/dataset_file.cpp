@@ -71,7 +71,7 @@ Result<Preprocess> read_preprocess(std::optional<TomlReader> reader, bool images
     steps.channels = std::array{Channels::kRgb, Channels::kBgr, Channels::kGray}[*channels];
   }
   if (const auto layout = reader->choice("layout", {"nchw", "nhwc"})) {
-    steps.layout = std::array{Layout::kNchw, Layout::kNhwc}[*layout];
+    steps.layout = std::array{PixelLayout::kNchw, PixelLayout::kNhwc}[*layout];
   }
   read_values(*reader, steps);
   if (images) {
@@ -80,7 +80,7 @@ Result<Preprocess> read_preprocess(std::optional<TomlReader> reader, bool images
       reader->fail("source_layout", "'source_layout' is for arrays: image files know their own");
     }
   } else if (const auto source = reader->choice("source_layout", {"nchw", "nhwc", "nhw"})) {
-    steps.source_layout = std::array{Layout::kNchw, Layout::kNhwc, Layout::kNhw}[*source];
+    steps.source_layout = std::array{PixelLayout::kNchw, PixelLayout::kNhwc, PixelLayout::kNhw}[*source];
   } else {
     for (const std::string_view key : {"resize", "crop", "channels", "layout"}) {
       if (reader->has(key)) {

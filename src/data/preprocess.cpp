@@ -33,13 +33,13 @@ Picture<uint8_t> picture_of(const Image& image) {
 }
 
 template <typename T>
-Picture<T> picture_of(const Tensor& sample, Layout layout) {
+Picture<T> picture_of(const Tensor& sample, PixelLayout layout) {
   const T* data = sample.data<T>();
-  if (layout == Layout::kNchw) {
+  if (layout == PixelLayout::kNchw) {
     const int64_t plane = sample.dim(1) * sample.dim(2);
     return {data, sample.dim(1), sample.dim(2), sample.dim(0), sample.dim(2), 1, plane};
   }
-  const int64_t channels = layout == Layout::kNhwc ? sample.dim(2) : 1;
+  const int64_t channels = layout == PixelLayout::kNhwc ? sample.dim(2) : 1;
   return {data, sample.dim(0), sample.dim(1), channels, sample.dim(1) * channels, channels, 1};
 }
 
@@ -101,7 +101,7 @@ Result<Tensor> finish(Picture<T> in, const Preprocess& steps, std::string_view n
     in.width = steps.crop->width;
   }
   FEWBIT_TRY(check_channels(steps, in.channels, name));
-  const bool planar = steps.layout == Layout::kNchw;
+  const bool planar = steps.layout == PixelLayout::kNchw;
   Tensor out =
       Tensor::uninitialized(DType::kFloat32, planar ? Dims{in.channels, in.height, in.width}
                                                     : Dims{in.height, in.width, in.channels});
@@ -210,8 +210,8 @@ Result<Tensor> preprocess_image(Image image, const Preprocess& steps, std::strin
 
 Result<Tensor> preprocess_picture(const Tensor& sample, const Preprocess& steps,
                                   std::string_view name) {
-  const Layout layout = steps.source_layout.value_or(Layout::kNchw);
-  FEWBIT_CHECK(sample.rank() == (layout == Layout::kNhw ? 2 : 3), to_string(sample.dims()));
+  const PixelLayout layout = steps.source_layout.value_or(PixelLayout::kNchw);
+  FEWBIT_CHECK(sample.rank() == (layout == PixelLayout::kNhw ? 2 : 3), to_string(sample.dims()));
   if (sample.elements() == 0) return bad_input("{}: has no elements", name);
   if (sample.type() == DType::kUint8) {
     const auto picture = picture_of<uint8_t>(sample, layout);

@@ -13,7 +13,7 @@
 
 namespace fewbit {
 
-enum class Layout { kNchw, kNhwc, kNhw };
+enum class PixelLayout { kNchw, kNhwc, kNhw };
 
 /// What happens to the shape when a picture is resized to both a height and a width.
 enum class Fit {
@@ -35,8 +35,8 @@ struct Preprocess {
   uint8_t pad = 0;           ///< Pixel value around a contained picture.
   std::optional<Size> crop;  ///< Centre; odd differences leave the larger part right and below.
   std::optional<Channels> channels;     ///< Default: the image's own; rgb for image folders.
-  std::optional<Layout> source_layout;  ///< Of an array; none: its samples are no pictures.
-  Layout layout = Layout::kNchw;        ///< Of the result.
+  std::optional<PixelLayout> source_layout;  ///< Of an array; none: its samples are no pictures.
+  PixelLayout layout = PixelLayout::kNchw;        ///< Of the result.
   float scale = 1;
   std::vector<float> mean;  ///< Empty: 0; one for all channels, or one per channel.
   std::vector<float> std;   ///< Empty: 1; the same.

@@ -17,7 +17,7 @@ TEST(Preprocess, LayoutsAndValues) {
   EXPECT_EQ(values(preprocess_image(image, steps, "x")),
             (std::vector<float>{10, 40, 20, 50, 30, 60}));
   EXPECT_EQ(preprocess_image(image, steps, "x")->dims(), (Dims{3, 1, 2}));
-  steps.layout = Layout::kNhwc;
+  steps.layout = PixelLayout::kNhwc;
   EXPECT_EQ(values(preprocess_image(image, steps, "x")),
             (std::vector<float>{10, 20, 30, 40, 50, 60}));
   EXPECT_EQ(preprocess_image(image, steps, "x")->dims(), (Dims{1, 2, 3}));
@@ -81,18 +81,18 @@ TEST(Preprocess, ChannelsMustFit) {
 TEST(Preprocess, ArraysOfAnyLayoutAndType) {
   Preprocess steps;
   steps.crop = Size{1, 1};
-  steps.source_layout = Layout::kNhw;
+  steps.source_layout = PixelLayout::kNhw;
   const std::vector<uint8_t> pixels = {0, 1, 2, 3, 4, 5, 6, 7, 8};
   EXPECT_EQ(values(preprocess_picture(Tensor::from<uint8_t>({3, 3}, pixels), steps, "x")),
             (std::vector<float>{4}));
-  steps.source_layout = Layout::kNchw;
+  steps.source_layout = PixelLayout::kNchw;
   const std::vector<float> planes = {0, 1, 2, 3, 4, 5, 6, 7, 8, 0, -1, -2, -3, -4, -5, -6, -7, -8};
   EXPECT_EQ(values(preprocess_picture(Tensor::from<float>({2, 3, 3}, planes), steps, "x")),
             (std::vector<float>{4, -4}));
   // A channels-first array of bytes is resized as the same picture channels-last is.
   Preprocess resize;
   resize.resize = Size{2, 2};
-  resize.source_layout = Layout::kNchw;
+  resize.source_layout = PixelLayout::kNchw;
   const Image rgb = pattern(5, 4, 3);
   std::vector<uint8_t> planar;
   for (size_t c = 0; c < 3; ++c) {
