@@ -9,6 +9,7 @@
 #include <random>
 #include <vector>
 
+#include "base/tensor.h"
 #include "kernels/int8_conv/int8_conv_spec.h"
 
 namespace fewbit::bench {
@@ -42,7 +43,8 @@ inline PairTime time_pair(const std::function<void()>& ours, const std::function
 /// the roof of every product here. 0 where there is no VPDPBUSD.
 double vnni_gmacs();
 
-std::vector<uint8_t> random_bytes(int64_t count);
+/// 64-byte aligned, as the executor's arena is.
+Tensor random_bytes(int64_t count);
 
 /// A convolution with plain requantization to uint8, input zero point 0 and a scale per channel.
 Int8ConvSpec plain_spec(int64_t in, int64_t out, int64_t kernel, int64_t stride, int64_t groups);
@@ -50,11 +52,11 @@ Int8ConvSpec plain_spec(int64_t in, int64_t out, int64_t kernel, int64_t stride,
 /// oneDNN's convolution of the same layer (uint8 x int8 -> uint8, ReLU), weights reordered once.
 /// Returns the closure that runs it.
 std::function<void()> dnnl_conv(const Int8ConvSpec& spec, const Int8ConvShape& shape,
-                                const std::vector<uint8_t>& weights,
-                                const std::vector<uint8_t>& input);
+                                const Tensor& weights,
+                                const Tensor& input);
 
 /// oneDNN's matrix product uint8 [m, k] x int8 [k, n] -> uint8.
 std::function<void()> dnnl_matmul(int64_t m, int64_t n, int64_t k,
-                                  const std::vector<uint8_t>& a, const std::vector<uint8_t>& b);
+                                  const Tensor& a, const Tensor& b);
 
 }  // namespace fewbit::bench

@@ -69,9 +69,9 @@ struct Prepared {
   std::vector<Memory> keep;
 };
 
-Memory filled(const Memory::desc& desc, const std::vector<uint8_t>& bytes) {
+Memory filled(const Memory::desc& desc, const Tensor& bytes) {
   Memory m(desc, engine());
-  std::copy_n(bytes.begin(), std::min(bytes.size(), desc.get_size()),
+  std::copy_n(bytes.data<uint8_t>(), static_cast<size_t>(bytes.bytes()),
               static_cast<uint8_t*>(m.get_data_handle()));
   return m;
 }
@@ -99,10 +99,10 @@ double vnni_gmacs() {
 #endif
 }
 
-std::vector<uint8_t> random_bytes(int64_t count) {
+Tensor random_bytes(int64_t count) {
   static std::mt19937 generator(11);
-  std::vector<uint8_t> out(static_cast<size_t>(count));
-  for (uint8_t& byte : out) byte = static_cast<uint8_t>(generator());
+  Tensor out = Tensor::uninitialized(DType::kUint8, {count});
+  for (uint8_t& byte : out.span<uint8_t>()) byte = static_cast<uint8_t>(generator());
   return out;
 }
 
@@ -119,8 +119,8 @@ Int8ConvSpec plain_spec(int64_t in, int64_t out, int64_t kernel, int64_t stride,
 }
 
 std::function<void()> dnnl_conv(const Int8ConvSpec& s, const Int8ConvShape& shape,
-                                const std::vector<uint8_t>& weights,
-                                const std::vector<uint8_t>& input) {
+                                const Tensor& weights,
+                                const Tensor& input) {
   using dt = Memory::data_type;
   using tag = Memory::format_tag;
   auto p = std::make_shared<Prepared>();
@@ -153,7 +153,7 @@ std::function<void()> dnnl_conv(const Int8ConvSpec& s, const Int8ConvShape& shap
   const Memory packed = reordered(filled(plain, weights), pd.weights_desc(), p->stream);
   p->args = {{DNNL_ARG_SRC, filled(src, input)},
              {DNNL_ARG_WEIGHTS, packed},
-             {DNNL_ARG_BIAS, filled(bias, std::vector<uint8_t>(bias.get_size()))},
+             {DNNL_ARG_BIAS, filled(bias, Tensor::zeros(DType::kInt32, {s.out_channels}))},
              {DNNL_ARG_DST, Memory(dst, engine())}};
   return [p] {
     p->primitive.execute(p->stream, p->args);
@@ -161,8 +161,8 @@ std::function<void()> dnnl_conv(const Int8ConvSpec& s, const Int8ConvShape& shap
   };
 }
 
-std::function<void()> dnnl_matmul(int64_t m, int64_t n, int64_t k, const std::vector<uint8_t>& a,
-                                  const std::vector<uint8_t>& b) {
+std::function<void()> dnnl_matmul(int64_t m, int64_t n, int64_t k, const Tensor& a,
+                                  const Tensor& b) {
   using dt = Memory::data_type;
   using tag = Memory::format_tag;
   auto p = std::make_shared<Prepared>();

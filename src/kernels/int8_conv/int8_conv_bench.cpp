@@ -82,16 +82,16 @@ Measured measure(const Layer& layer, int threads, double seconds) {
   shape.in_h = shape.in_w = layer.size;
   shape.out_h = shape.out_w = conv_output_size(layer.size, layer.kernel, layer.stride, 1,
                                                layer.kernel / 2, layer.kernel / 2);
-  const std::vector<uint8_t> weights =
+  const Tensor weights =
       random_bytes(layer.out * layer.in / layer.groups * layer.kernel * layer.kernel);
-  const std::vector<uint8_t> input = random_bytes(layer.size * layer.size * layer.in);
-  std::vector<uint8_t> output(static_cast<size_t>(shape.out_h * shape.out_w * layer.out));
+  const Tensor input = random_bytes(layer.size * layer.size * layer.in);
+  Tensor output = Tensor::zeros(DType::kUint8, {shape.out_h * shape.out_w * layer.out});
   const std::vector<int32_t> bias(static_cast<size_t>(layer.out), 100);
-  const Result<Int8Conv> conv = Int8Conv::prepare(spec, weights.data(), bias);
+  const Result<Int8Conv> conv = Int8Conv::prepare(spec, weights.raw(), bias);
   FEWBIT_CHECK(conv.ok(), conv.error().message);
   omp_set_num_threads(threads);
   const auto peer = dnnl_conv(spec, shape, weights, input);
-  const auto ours = [&] { conv->run(shape, input.data(), nullptr, output.data(), threads); };
+  const auto ours = [&] { conv->run(shape, input.raw(), nullptr, output.raw(), threads); };
   const double macs = static_cast<double>(shape.out_h * shape.out_w * layer.out * layer.in /
                                           layer.groups * layer.kernel * layer.kernel);
   return {time_pair(ours, peer, seconds), macs / 1e9};

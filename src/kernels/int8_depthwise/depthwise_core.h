@@ -12,33 +12,28 @@
 
 namespace fewbit::int8 {
 
-/// Output rows computed together, and vectors of output columns per tile.
-inline constexpr int kDepthwiseMaxRows = 2;
-inline constexpr int kDepthwiseMaxVectors = 4;
+inline constexpr int kDepthwiseMaxRows = 2;  ///< output rows computed together
 inline constexpr int kLaneBytes = 16;
 inline constexpr int kMaxLanes = 4;
 
-/// Interleaves four input lines of one channel block into the strip, column by column.
+/// Interleaves columns of one phase of four input lines of a channel block into the strip.
 struct InterleaveArgs {
-  const uint8_t* line[4];   ///< first column, first channel of the block
-  int64_t line_step[4];     ///< bytes from one column to the next; 0 for a line of padding
+  const uint8_t* line[4];  ///< first column, first channel of the block
+  int64_t line_step[4];    ///< bytes from one column to the next; 0 for a line of padding
   int64_t columns;
-  int lanes;                ///< width of the block in 16-byte lanes: 1, 2 or 4
-  int channels;             ///< channels that exist, <= 16 * lanes
-  uint8_t flip;             ///< xor-ed to every byte
-  uint8_t* dst;             ///< quad 0, phase 0, slot of the first column's phase round
-  int64_t quad_bytes;       ///< from one quad to the next
-  int64_t phase_bytes;      ///< from one column phase to the next
-  int stride;               ///< number of phases
-  int first_phase;          ///< phase of the first column
+  int lanes;      ///< width of the block in 16-byte lanes: 1, 2 or 4
+  int channels;   ///< channels that exist, <= 16 * lanes
+  uint8_t flip;   ///< xor-ed to every byte
+  uint8_t* dst;   ///< quad 0, slot of the first column
+  int64_t quad_bytes;  ///< from one quad to the next
 };
 
-/// A tile: `rows` output rows times `vectors` vectors of 16 * lanes results.
+/// `rows` output rows of `vectors` vectors of 16 * lanes results each.
 struct DepthwiseTile {
-  const uint8_t* strip;        ///< quad 0 at the tile's first output column
+  const uint8_t* strip;        ///< quad 0 at the first output column
   int64_t quad_bytes;
   const int64_t* step_offset;  ///< [steps] bytes from `strip` to the operand of a step
-  int steps;                   ///< row groups x kernel columns (twice that with zero points)
+  int steps;                   ///< row groups x kernel columns x parts of a weight
   const int8_t* weights;       ///< [quad][step][packed_rows][16 * lanes]
   int packed_rows;
   const int32_t* init;         ///< [quad][4 * lanes]

@@ -83,8 +83,7 @@ struct HalfTile {
 };
 
 template <class D, int R, int T, int S>
-void depthwise_bytes(const DepthwiseTile& t) {
-  const typename D::Narrow narrow(*t.stage);
+FEWBIT_INLINE void depthwise_vectors(const DepthwiseTile& t, const typename D::Narrow& narrow) {
   HalfTile<D, R, T, S> low, high;
   low.compute(t, 0, narrow);
   high.compute(t, 2, narrow);
@@ -97,21 +96,33 @@ void depthwise_bytes(const DepthwiseTile& t) {
   }
 }
 
-template <class D, int S>
-void depthwise_tile(const DepthwiseTile& t) {
-  using Fn = void (*)(const DepthwiseTile&);
-  static constexpr Fn kTiles[2][4] = {
-      {depthwise_bytes<D, 1, 1, S>, depthwise_bytes<D, 1, 2, S>, depthwise_bytes<D, 1, 3, S>,
-       depthwise_bytes<D, 1, 4, S>},
-      {depthwise_bytes<D, 2, 1, S>, depthwise_bytes<D, 2, 2, S>, depthwise_bytes<D, 2, 3, S>,
-       depthwise_bytes<D, 2, 4, S>}};
-  kTiles[t.rows - 1][t.vectors - 1](t);
+/// A whole row, four vectors at a time.
+template <class D, int R, int S>
+void depthwise_row(const DepthwiseTile& row) {
+  const typename D::Narrow narrow(*row.stage);
+  DepthwiseTile t = row;
+  const auto advance = [&](int vectors) __attribute__((always_inline)) {
+    t.strip += vectors * kLaneBytes * D::kLanes;
+    t.out[0] += vectors * t.out_step;
+    t.out[1] += vectors * t.out_step;
+    t.vectors -= vectors;
+  };
+  for (; t.vectors >= 4; advance(4)) depthwise_vectors<D, R, 4, S>(t, narrow);
+  if (t.vectors >= 2) {
+    depthwise_vectors<D, R, 2, S>(t, narrow);
+    advance(2);
+  }
+  if (t.vectors == 1) depthwise_vectors<D, R, 1, S>(t, narrow);
 }
 
 /// A kernel three columns wide in one row group has three steps: the 3x3 of the MobileNets.
 template <class D>
-void depthwise_tile_any(const DepthwiseTile& t) {
-  t.steps == 3 ? depthwise_tile<D, 3>(t) : depthwise_tile<D, 0>(t);
+void depthwise_tile(const DepthwiseTile& t) {
+  if (t.steps == 3) {
+    t.rows == 1 ? depthwise_row<D, 1, 3>(t) : depthwise_row<D, 2, 3>(t);
+  } else {
+    t.rows == 1 ? depthwise_row<D, 1, 0>(t) : depthwise_row<D, 2, 0>(t);
+  }
 }
 
 template <class D, int R>
@@ -135,37 +146,58 @@ void depthwise_sums(const DepthwiseTile& t) {
   t.rows == 1 ? depthwise_sums_rows<D, 1>(t) : depthwise_sums_rows<D, 2>(t);
 }
 
-/// Interleaves columns of one lane type W (16, 32 or 64 bytes); kWhole: all its channels exist.
-template <class W, bool kWhole>
+/// Four lines of one column, interleaved into the four quads of the strip.
+template <class W>
+FEWBIT_INLINE void interleave_column(typename W::B r0, typename W::B r1, typename W::B r2,
+                                     typename W::B r3, uint8_t* dst, int64_t quad_bytes) {
+  const typename W::B lo01 = W::lo8(r0, r1), hi01 = W::hi8(r0, r1);
+  const typename W::B lo23 = W::lo8(r2, r3), hi23 = W::hi8(r2, r3);
+  W::store(dst, W::lo16(lo01, lo23));
+  W::store(dst + quad_bytes, W::hi16(lo01, lo23));
+  W::store(dst + 2 * quad_bytes, W::lo16(hi01, hi23));
+  W::store(dst + 3 * quad_bytes, W::hi16(hi01, hi23));
+}
+
+/// Interleaves columns of a block of N::kBytes channels, as many columns at once as fill a vector W:
+/// their slots are neighbours. kWhole: all channels exist. Everything lives in locals: the stores to
+/// the strip may alias the arguments.
+template <class W, class N, bool kWhole>
 void interleave_columns(const InterleaveArgs& a) {
+  constexpr int kColumns = W::kBytes / N::kBytes;
+  // Lines are separate streams with a step that hardware prefetchers follow late or not at all.
+  constexpr int64_t kPrefetchColumns = 6;
   const uint8_t* in[4] = {a.line[0], a.line[1], a.line[2], a.line[3]};
+  const int64_t step[4] = {a.line_step[0], a.line_step[1], a.line_step[2], a.line_step[3]};
+  const int64_t quad_bytes = a.quad_bytes;
+  const int channels = a.channels;
   const typename W::B flip = W::set(a.flip);
-  uint8_t* dst = a.dst + a.first_phase * a.phase_bytes;
-  int phase = a.first_phase;
-  for (int64_t c = 0; c < a.columns; ++c) {
-    typename W::B row[4];
+  const typename N::B narrow_flip = N::set(a.flip);
+  uint8_t* dst = a.dst;
+  int64_t c = a.columns;
+  for (; c >= kColumns; c -= kColumns, dst += W::kBytes) {
+    typename W::B r[4];
 #pragma GCC unroll 4
     for (int i = 0; i < 4; ++i) {
-      row[i] = W::flip(kWhole ? W::load(in[i]) : W::load_n(in[i], a.channels), flip);
-      in[i] += a.line_step[i];
+      r[i] = W::flip(W::template gather<N, kWhole>(in[i], step[i], channels), flip);
+      if (i >= 2) __builtin_prefetch(in[i] + kPrefetchColumns * step[i]);
+      in[i] += kColumns * step[i];
     }
-    const typename W::B lo01 = W::lo8(row[0], row[1]), hi01 = W::hi8(row[0], row[1]);
-    const typename W::B lo23 = W::lo8(row[2], row[3]), hi23 = W::hi8(row[2], row[3]);
-    W::store(dst, W::lo16(lo01, lo23));
-    W::store(dst + a.quad_bytes, W::hi16(lo01, lo23));
-    W::store(dst + 2 * a.quad_bytes, W::lo16(hi01, hi23));
-    W::store(dst + 3 * a.quad_bytes, W::hi16(hi01, hi23));
-    dst += a.phase_bytes;
-    if (++phase == a.stride) {
-      phase = 0;
-      dst += W::kBytes - a.stride * a.phase_bytes;
+    interleave_column<W>(r[0], r[1], r[2], r[3], dst, quad_bytes);
+  }
+  for (; c > 0; --c, dst += N::kBytes) {
+    typename N::B r[4];
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) {
+      r[i] = N::flip(kWhole ? N::load(in[i]) : N::load_n(in[i], channels), narrow_flip);
+      in[i] += step[i];
     }
+    interleave_column<N>(r[0], r[1], r[2], r[3], dst, quad_bytes);
   }
 }
 
-template <class W>
+template <class W, class N>
 void interleave_width(const InterleaveArgs& a) {
-  a.channels == W::kBytes ? interleave_columns<W, true>(a) : interleave_columns<W, false>(a);
+  a.channels == N::kBytes ? interleave_columns<W, N, true>(a) : interleave_columns<W, N, false>(a);
 }
 
 #undef FEWBIT_INLINE

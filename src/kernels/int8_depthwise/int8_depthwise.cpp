@@ -94,6 +94,7 @@ class DepthwiseConv final : public Int8ConvKernel {
  private:
   struct Task;
 
+  bool needs_sums() const { return !spec_.output.is_8bit() || spec_.output.residual.has_value(); }
   int vector_bytes() const { return row_.lanes * kLaneBytes; }
   int64_t block_weight_bytes() const {
     return int64_t{4} * plan_.steps * plan_.out_rows * vector_bytes();
@@ -186,7 +187,7 @@ struct DepthwiseConv::Task {
   const uint8_t* input;
   const uint8_t* residual;
   uint8_t* output;
-  int64_t tile_cols;   ///< output columns of a column tile
+  int64_t tile_cols;  ///< output columns of a column tile
   int64_t col_tiles;
   int64_t row_groups;
 
@@ -204,7 +205,7 @@ struct DepthwiseConv::Task {
     const int64_t column_bytes = conv.vector_bytes() * 4 * conv.plan_.groups * s.stride_w;
     tile_cols = std::max<int64_t>(kStripBytes / column_bytes - s.kernel_w, 16);
     col_tiles = (shape.out_w + tile_cols - 1) / tile_cols;
-    tile_cols = col_tiles == 0 ? 1 : (shape.out_w + col_tiles - 1) / col_tiles;
+    tile_cols = (shape.out_w + col_tiles - 1) / col_tiles;
     row_groups = (shape.out_h + conv.plan_.out_rows - 1) / conv.plan_.out_rows;
   }
 
@@ -214,12 +215,15 @@ struct DepthwiseConv::Task {
   void run_items(int64_t begin, int64_t end) const;
 
  private:
-  /// Where things lie in the strip of one block.
-  struct Strip {
-    int64_t column_bytes, phase_bytes, group_bytes, quad_bytes;
+  /// Where things lie in the strip of a block of some width.
+  struct Layout {
+    int64_t column_bytes = 0, phase_bytes = 0, group_bytes = 0, quad_bytes = 0;
     std::vector<int64_t> step_offset;
+  };
+  /// Memory of one thread, kept from call to call.
+  struct Scratch {
     std::vector<uint8_t> pad_line;
-    Tensor bytes, results, sums;
+    Tensor strip, results, sums;
   };
   /// A position: output rows [y, y + rows), columns [x, x + cols) of an image.
   struct Place {
@@ -227,107 +231,123 @@ struct DepthwiseConv::Task {
     int rows;
   };
 
-  void lay_out(const Block& block, Strip& strip) const;
-  void fill(const Block& block, const Place& at, Strip& strip) const;
-  void fill_padding(const Block& block, int64_t from, int64_t to, uint8_t* group,
-                    const Strip& strip) const;
-  void compute(int64_t block_index, const Place& at, Strip& strip) const;
-  void store_bytes(const Block& block, const Place& at, int64_t x, int vectors,
-                   const Strip& strip) const;
-  void finish_sums(const Block& block, const Place& at, int64_t x, int vectors,
-                   const Strip& strip) const;
+  int64_t per_vector(const Block& block) const { return conv.row_.lanes / block.lanes; }
+  int64_t pixel_of(const Place& at, int64_t row) const {
+    return (at.image * shape.out_h + at.y + row) * shape.out_w + at.x;
+  }
+  Layout lay_out(int lanes) const;
+  void reserve(const Layout& layout, Scratch& scratch) const;
+  void fill(const Block& block, const Place& at, const Layout& layout, Scratch& scratch) const;
+  void fill_group(const Block& block, const Place& at, const Layout& layout, int group,
+                  Scratch& scratch) const;
+  void fill_padding(int64_t from, int64_t to, uint8_t* group, const Layout& layout) const;
+  void compute(int64_t block_index, const Place& at, const Layout& layout, Scratch& scratch) const;
+  void store_bytes(const Block& block, const Place& at, const Scratch& scratch) const;
+  void apply_lut(const Block& block, const Place& at) const;
+  void finish_sums(const Block& block, const Place& at, const Scratch& scratch) const;
 };
 
-void DepthwiseConv::Task::lay_out(const Block& block, Strip& strip) const {
+DepthwiseConv::Task::Layout DepthwiseConv::Task::lay_out(int lanes) const {
   const Int8ConvSpec& s = conv.spec_;
   const Plan& plan = conv.plan_;
-  const int64_t per_vector = conv.row_.lanes / block.lanes;
-  strip.column_bytes = block.lanes * kLaneBytes;
-  const int64_t vectors = (tile_cols + per_vector - 1) / per_vector;
+  Layout out;
+  out.column_bytes = lanes * kLaneBytes;
+  const int64_t columns_per_vector = conv.row_.lanes / lanes;
+  const int64_t vectors = (tile_cols + columns_per_vector - 1) / columns_per_vector;
   const int64_t reach = (s.kernel_w - 1) * s.dilation_w / s.stride_w;
   // Columns past the last output are computed and dropped; they must lie in the strip all the same.
-  const int64_t slots = (vectors + 1) * per_vector + reach;
-  strip.phase_bytes = (slots * strip.column_bytes + 63) / 64 * 64;
-  strip.group_bytes = strip.phase_bytes * s.stride_w;
-  strip.quad_bytes = strip.group_bytes * plan.groups;
-  const int64_t total = strip.quad_bytes * 4 + 64;
-  if (!strip.bytes.defined() || strip.bytes.elements() < total) {
-    strip.bytes = Tensor::zeros(DType::kUint8, {total});
-  }
-  strip.step_offset.clear();
+  const int64_t slots = (vectors + 1) * columns_per_vector + reach;
+  out.phase_bytes = (slots * out.column_bytes + 63) / 64 * 64;
+  out.group_bytes = out.phase_bytes * s.stride_w;
+  out.quad_bytes = out.group_bytes * plan.groups;
   for (int step = 0; step < plan.steps; ++step) {
     const int64_t offset = step / plan.copies % s.kernel_w * s.dilation_w;
     const int64_t group = step / plan.copies / s.kernel_w;
-    strip.step_offset.push_back(group * strip.group_bytes +
-                                offset % s.stride_w * strip.phase_bytes +
-                                offset / s.stride_w * strip.column_bytes);
+    out.step_offset.push_back(group * out.group_bytes + offset % s.stride_w * out.phase_bytes +
+                              offset / s.stride_w * out.column_bytes);
   }
+  return out;
+}
+
+void DepthwiseConv::Task::reserve(const Layout& layout, Scratch& scratch) const {
+  const auto grow = [](Tensor& t, DType type, int64_t elements) {
+    if (!t.defined() || t.elements() < elements) t = Tensor::zeros(type, {elements});
+  };
+  grow(scratch.strip, DType::kUint8, layout.quad_bytes * 4 + 64);
+  const int64_t results =
+      int64_t{int8::kDepthwiseMaxRows} * (tile_cols + int8::kMaxLanes) * conv.vector_bytes();
+  grow(scratch.results, DType::kUint8, results);
+  if (conv.needs_sums()) grow(scratch.sums, DType::kInt32, results);
 }
 
 // Columns [from, to) of one group become padding: all four lines hold the same byte.
-void DepthwiseConv::Task::fill_padding(const Block&, int64_t from, int64_t to, uint8_t* group,
-                                       const Strip& strip) const {
+void DepthwiseConv::Task::fill_padding(int64_t from, int64_t to, uint8_t* group,
+                                       const Layout& layout) const {
   const Int8ConvSpec& s = conv.spec_;
   const int flip = s.input_type == DType::kInt8 ? 0x80 : 0;
   const int pad = static_cast<uint8_t>(s.input_zero) ^ flip;
   for (int64_t c = from; c < to; ++c) {
     uint8_t* at =
-        group + c % s.stride_w * strip.phase_bytes + c / s.stride_w * strip.column_bytes;
+        group + c % s.stride_w * layout.phase_bytes + c / s.stride_w * layout.column_bytes;
     for (int quad = 0; quad < 4; ++quad) {
-      std::memset(at + quad * strip.quad_bytes, pad, static_cast<size_t>(strip.column_bytes));
+      std::memset(at + quad * layout.quad_bytes, pad, static_cast<size_t>(layout.column_bytes));
     }
   }
 }
 
-void DepthwiseConv::Task::fill(const Block& block, const Place& at, Strip& strip) const {
+void DepthwiseConv::Task::fill_group(const Block& block, const Place& at, const Layout& layout,
+                                     int group_index, Scratch& scratch) const {
   const Int8ConvSpec& s = conv.spec_;
-  const Plan& plan = conv.plan_;
   const int64_t pixel = shape.in_pixel_stride;
   const int64_t first = at.x * s.stride_w - s.pad_left;
   const int64_t columns = (at.cols - 1) * s.stride_w + (s.kernel_w - 1) * s.dilation_w + 1;
   const int64_t begin = std::clamp<int64_t>(-first, 0, columns);
   const int64_t end = std::clamp<int64_t>(shape.in_w - first, begin, columns);
+  uint8_t* group = scratch.strip.data<uint8_t>() + group_index * layout.group_bytes;
+  fill_padding(0, begin, group, layout);
+  fill_padding(end, columns, group, layout);
+  int8::InterleaveArgs a = {};
+  a.lanes = block.lanes;
+  a.channels = block.channels;
+  a.flip = s.input_type == DType::kInt8 ? 0x80 : 0;
+  a.quad_bytes = layout.quad_bytes;
   const int64_t lines = s.kernel_h + at.rows - 1;
-  for (int g = 0; g < plan.groups; ++g) {
-    uint8_t* group = strip.bytes.data<uint8_t>() + g * strip.group_bytes;
-    fill_padding(block, 0, begin, group, strip);
-    fill_padding(block, end, columns, group, strip);
-    if (begin == end) continue;
-    int8::InterleaveArgs a = {};
+  for (int64_t c = begin; c < std::min(begin + s.stride_w, end); ++c) {
     for (int i = 0; i < 4; ++i) {
-      const int64_t line = g * 4 + i;
-      const int64_t y = at.y * s.stride_h - s.pad_top + line * plan.line_step;
+      const int64_t line = group_index * 4 + i;
+      const int64_t y = at.y * s.stride_h - s.pad_top + line * conv.plan_.line_step;
       const bool inside = line < lines && y >= 0 && y < shape.in_h;
-      a.line[i] = inside ? input + ((at.image * shape.in_h + y) * shape.in_w + first + begin) * pixel +
+      a.line[i] = inside ? input +
+                               ((at.image * shape.in_h + y) * shape.in_w + first + c) * pixel +
                                block.channel
-                         : strip.pad_line.data();
-      a.line_step[i] = inside ? pixel : 0;
+                         : scratch.pad_line.data();
+      a.line_step[i] = inside ? pixel * s.stride_w : 0;
     }
-    a.columns = end - begin;
-    a.lanes = block.lanes;
-    a.channels = block.channels;
-    a.flip = s.input_type == DType::kInt8 ? 0x80 : 0;
-    a.dst = group + begin / s.stride_w * strip.column_bytes;
-    a.quad_bytes = strip.quad_bytes;
-    a.phase_bytes = strip.phase_bytes;
-    a.stride = static_cast<int>(s.stride_w);
-    a.first_phase = static_cast<int>(begin % s.stride_w);
+    a.columns = (end - c + s.stride_w - 1) / s.stride_w;
+    a.dst = group + c % s.stride_w * layout.phase_bytes + c / s.stride_w * layout.column_bytes;
     conv.row_.interleave(a);
   }
 }
 
-void DepthwiseConv::Task::compute(int64_t block_index, const Place& at, Strip& strip) const {
+void DepthwiseConv::Task::fill(const Block& block, const Place& at, const Layout& layout,
+                               Scratch& scratch) const {
+  for (int g = 0; g < conv.plan_.groups; ++g) fill_group(block, at, layout, g, scratch);
+}
+
+void DepthwiseConv::Task::compute(int64_t block_index, const Place& at, const Layout& layout,
+                                  Scratch& scratch) const {
   const Block& block = conv.blocks_[static_cast<size_t>(block_index)];
   const int64_t columns = int64_t{16} * conv.row_.lanes;
-  const int64_t per_vector = conv.row_.lanes / block.lanes;
-  const int64_t vectors = (at.cols + per_vector - 1) / per_vector;
   const int64_t vector_bytes = conv.vector_bytes();
+  const int64_t in_vector = per_vector(block);
   const int8::Stage& stage = conv.stage_->stage();
-  const bool sums = !conv.spec_.output.is_8bit() || stage.add;
-  const bool direct = !sums && per_vector == 1 && block.channels == vector_bytes;
+  // Results go straight to the output where whole vectors of it are consecutive.
+  const bool direct = block.channels == block.lanes * kLaneBytes && at.cols % in_vector == 0 &&
+                      (in_vector == 1 || shape.out_pixel_stride == block.channels);
   DepthwiseTile t = {};
-  t.quad_bytes = strip.quad_bytes;
-  t.step_offset = strip.step_offset.data();
+  t.strip = scratch.strip.data<uint8_t>();
+  t.quad_bytes = layout.quad_bytes;
+  t.step_offset = layout.step_offset.data();
   t.steps = conv.plan_.steps;
   t.weights = conv.weights_.data<int8_t>() + block_index * conv.block_weight_bytes();
   t.packed_rows = conv.plan_.out_rows;
@@ -335,127 +355,127 @@ void DepthwiseConv::Task::compute(int64_t block_index, const Place& at, Strip& s
   t.scale = stage.scale + block_index * columns;
   t.stage = &stage;
   t.rows = at.rows;
-  t.acc = strip.sums.data<int32_t>();
-  t.out_step = direct ? shape.out_pixel_stride : vector_bytes;
-  for (int64_t v = 0; v < vectors; v += int8::kDepthwiseMaxVectors) {
-    const int64_t x = at.x + v * per_vector;
-    t.vectors = static_cast<int>(std::min<int64_t>(vectors - v, int8::kDepthwiseMaxVectors));
-    t.strip = strip.bytes.data<uint8_t>() + v * vector_bytes;
-    for (int r = 0; r < at.rows; ++r) {
-      t.out[r] = direct ? output + ((at.image * shape.out_h + at.y + r) * shape.out_w + x) *
-                                       shape.out_pixel_stride +
-                              block.channel
-                        : strip.results.data<uint8_t>() +
-                              r * int8::kDepthwiseMaxVectors * vector_bytes;
-    }
-    if (sums) {
-      conv.row_.tile_sums(t);
-      finish_sums(block, at, x, t.vectors, strip);
-      continue;
-    }
-    conv.row_.tile(t);
-    if (!direct) store_bytes(block, at, x, t.vectors, strip);
-    if (stage.lut == nullptr) continue;
-    const int64_t cols = std::min(at.x + at.cols - x, t.vectors * per_vector);
-    for (int r = 0; r < at.rows; ++r) {
-      uint8_t* out = output + ((at.image * shape.out_h + at.y + r) * shape.out_w + x) *
-                                  shape.out_pixel_stride + block.channel;
-      for (int64_t c = 0; c < cols; ++c, out += shape.out_pixel_stride) {
-        for (int i = 0; i < block.channels; ++i) out[i] = stage.lut[out[i]];
-      }
+  t.vectors = static_cast<int>((at.cols + in_vector - 1) / in_vector);
+  t.out_step = direct ? in_vector * shape.out_pixel_stride : vector_bytes;
+  for (int r = 0; r < at.rows; ++r) {
+    t.out[r] = direct ? output + pixel_of(at, r) * shape.out_pixel_stride + block.channel
+                      : scratch.results.data<uint8_t>() + r * t.vectors * vector_bytes;
+  }
+  if (conv.needs_sums()) {
+    t.acc = scratch.sums.data<int32_t>();
+    conv.row_.tile_sums(t);
+    finish_sums(block, at, scratch);
+    return;
+  }
+  conv.row_.tile(t);
+  if (!direct) store_bytes(block, at, scratch);
+  if (stage.lut != nullptr) apply_lut(block, at);
+}
+
+template <int kBytes>
+void copy_pixels(uint8_t* to, int64_t to_step, const uint8_t* from, int64_t from_step,
+                 int64_t count) {
+  for (int64_t i = 0; i < count; ++i) std::memcpy(to + i * to_step, from + i * from_step, kBytes);
+}
+
+// Results of narrow blocks lie several columns to a vector: store them pixel by pixel.
+void DepthwiseConv::Task::store_bytes(const Block& block, const Place& at,
+                                      const Scratch& scratch) const {
+  const int64_t vectors = (at.cols + per_vector(block) - 1) / per_vector(block);
+  const int64_t from_step = block.lanes * kLaneBytes;
+  const int64_t to_step = shape.out_pixel_stride;
+  for (int r = 0; r < at.rows; ++r) {
+    const uint8_t* from =
+        scratch.results.data<uint8_t>() + r * vectors * conv.vector_bytes();
+    uint8_t* to = output + pixel_of(at, r) * to_step + block.channel;
+    switch (block.channels) {
+      case 8: copy_pixels<8>(to, to_step, from, from_step, at.cols); break;
+      case 16: copy_pixels<16>(to, to_step, from, from_step, at.cols); break;
+      case 32: copy_pixels<32>(to, to_step, from, from_step, at.cols); break;
+      default:
+        for (int64_t c = 0; c < at.cols; ++c) {
+          std::memcpy(to + c * to_step, from + c * from_step, static_cast<size_t>(block.channels));
+        }
     }
   }
 }
 
-// Results of narrow blocks lie several columns to a vector: store them pixel by pixel.
-void DepthwiseConv::Task::store_bytes(const Block& block, const Place& at, int64_t x, int vectors,
-                                      const Strip& strip) const {
-  const int64_t per_vector = conv.row_.lanes / block.lanes;
-  const int64_t cols = std::min(at.x + at.cols - x, vectors * per_vector);
-  const int64_t width = block.lanes * kLaneBytes;
+void DepthwiseConv::Task::apply_lut(const Block& block, const Place& at) const {
+  const uint8_t* lut = conv.stage_->stage().lut;
   for (int r = 0; r < at.rows; ++r) {
-    const uint8_t* from = strip.results.data<uint8_t>() +
-                          r * int8::kDepthwiseMaxVectors * conv.vector_bytes();
-    uint8_t* to = output + ((at.image * shape.out_h + at.y + r) * shape.out_w + x) *
-                               shape.out_pixel_stride + block.channel;
-    for (int64_t c = 0; c < cols; ++c, from += width, to += shape.out_pixel_stride) {
-      if (block.channels == 32) {
-        std::memcpy(to, from, 32);
-      } else if (block.channels == 16) {
-        std::memcpy(to, from, 16);
-      } else {
-        std::memcpy(to, from, static_cast<size_t>(block.channels));
-      }
+    uint8_t* out = output + pixel_of(at, r) * shape.out_pixel_stride + block.channel;
+    for (int64_t c = 0; c < at.cols; ++c, out += shape.out_pixel_stride) {
+      for (int i = 0; i < block.channels; ++i) out[i] = lut[out[i]];
     }
   }
 }
 
 // Outputs beyond plain bytes: the sums go to channel order and through the output stage of the
 // matrix product, up to 32 channels of one pixel at a time.
-void DepthwiseConv::Task::finish_sums(const Block& block, const Place& at, int64_t x, int vectors,
-                                      const Strip& strip) const {
+void DepthwiseConv::Task::finish_sums(const Block& block, const Place& at,
+                                      const Scratch& scratch) const {
   const int lanes = conv.row_.lanes;
-  const int64_t per_vector = lanes / block.lanes;
-  const int64_t cols = std::min(at.x + at.cols - x, vectors * per_vector);
+  const int64_t in_vector = per_vector(block);
+  const int64_t vectors = (at.cols + in_vector - 1) / in_vector;
   const int64_t element = output_element_bytes(conv.spec_.output.type);
   int8::FinishArgs f = {};
   f.stage = &conv.natural_stage_->stage();
-  for (int r = 0; r < at.rows; ++r) {
-    for (int64_t c = 0; c < cols; ++c) {
-      const int32_t* from = strip.sums.data<int32_t>() +
-                            (r * vectors + c / per_vector) * 16 * lanes +
-                            c % per_vector * block.lanes * 4;
-      const int64_t pixel = (at.image * shape.out_h + at.y + r) * shape.out_w + x + c;
-      for (int begin = 0; begin < block.channels; begin += int8::kTileCols) {
-        alignas(64) int32_t acc[int8::kTileCols] = {};
-        for (int i = 0; i < int8::kTileCols && begin + i < block.channels; ++i) {
-          const int in_block = begin + i;
-          const int quad = in_block % 16 / 4, lane = in_block / 16;
-          acc[i] = from[(quad * lanes + lane) * 4 + in_block % 4];
-        }
-        f.column = block.channel + begin;
-        f.cols = std::min(block.channels - begin, int8::kTileCols);
-        f.out = output + (pixel * shape.out_pixel_stride + f.column) * element;
-        if (residual != nullptr) f.residual = residual + pixel * shape.residual_pixel_stride + f.column;
-        conv.finish_row_.finish(acc, 1, f);
+  for (int64_t i = 0; i < at.rows * at.cols; ++i) {
+    const int64_t r = i / at.cols, c = i % at.cols;
+    const int32_t* from = scratch.sums.data<int32_t>() +
+                          (r * vectors + c / in_vector) * 16 * lanes +
+                          c % in_vector * block.lanes * 4;
+    const int64_t pixel = pixel_of(at, r) + c;
+    for (int begin = 0; begin < block.channels; begin += int8::kTileCols) {
+      alignas(64) int32_t acc[int8::kTileCols] = {};
+      for (int j = 0; j < int8::kTileCols && begin + j < block.channels; ++j) {
+        const int in_block = begin + j;
+        acc[j] = from[(in_block % 16 / 4 * lanes + in_block / 16) * 4 + in_block % 4];
       }
+      f.column = block.channel + begin;
+      f.cols = std::min(block.channels - begin, int8::kTileCols);
+      f.out = output + (pixel * shape.out_pixel_stride + f.column) * element;
+      if (residual != nullptr) {
+        f.residual = residual + pixel * shape.residual_pixel_stride + f.column;
+      }
+      conv.finish_row_.finish(acc, 1, f);
     }
   }
 }
 
 void DepthwiseConv::Task::run_items(int64_t begin, int64_t end) const {
-  static thread_local Strip strip;
+  static thread_local Scratch scratch;
   const auto blocks = static_cast<int64_t>(conv.blocks_.size());
-  strip.pad_line.assign(static_cast<size_t>(int8::kMaxLanes) * kLaneBytes,
-                        static_cast<uint8_t>(conv.spec_.input_zero));
-  const int64_t results = int64_t{int8::kDepthwiseMaxRows} * int8::kDepthwiseMaxVectors *
-                          int8::kMaxLanes * kLaneBytes;
-  if (!strip.results.defined()) {
-    strip.results = Tensor::zeros(DType::kUint8, {results});
-    strip.sums = Tensor::zeros(DType::kInt32, {results});
+  scratch.pad_line.assign(static_cast<size_t>(int8::kMaxLanes) * kLaneBytes,
+                          static_cast<uint8_t>(conv.spec_.input_zero));
+  Layout layouts[int8::kMaxLanes + 1];
+  for (const Block& block : conv.blocks_) {
+    Layout& layout = layouts[block.lanes];
+    if (!layout.step_offset.empty()) continue;
+    layout = lay_out(block.lanes);
+    reserve(layout, scratch);
   }
   for (int64_t i = begin; i < end; ++i) {
     const int64_t block_index = i % blocks;
-    const int64_t col_tile = i / blocks % col_tiles;
-    const int64_t row_group = i / blocks / col_tiles % row_groups;
+    const int64_t tile = i / blocks;
+    const int64_t row_group = tile / col_tiles % row_groups;
     Place at;
-    at.image = i / blocks / col_tiles / row_groups;
+    at.image = tile / col_tiles / row_groups;
     at.y = row_group * conv.plan_.out_rows;
     at.rows = static_cast<int>(std::min<int64_t>(conv.plan_.out_rows, shape.out_h - at.y));
-    at.x = col_tile * tile_cols;
+    at.x = tile % col_tiles * tile_cols;
     at.cols = std::min(tile_cols, shape.out_w - at.x);
     const Block& block = conv.blocks_[static_cast<size_t>(block_index)];
-    lay_out(block, strip);
-    fill(block, at, strip);
-    compute(block_index, at, strip);
+    fill(block, at, layouts[block.lanes], scratch);
+    compute(block_index, at, layouts[block.lanes], scratch);
   }
 }
 
 void DepthwiseConv::run(const Int8ConvShape& sizes, const void* input, const void* residual,
                         void* output, int threads) const {
+  if (sizes.batch == 0 || sizes.out_h == 0 || sizes.out_w == 0) return;
   const Task task(*this, sizes, input, residual, output);
   const int64_t items = task.items();
-  if (items == 0 || sizes.out_w == 0) return;
   const int64_t macs =
       sizes.batch * sizes.out_h * sizes.out_w * spec_.out_channels * spec_.taps();
   const int64_t parts =

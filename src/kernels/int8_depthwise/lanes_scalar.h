@@ -93,6 +93,10 @@ struct LanesScalar {
       std::memcpy(b.v, p, static_cast<size_t>(n));
       return b;
     }
+    template <class N, bool kWhole>
+    static B gather(const uint8_t* p, int64_t, int n) {
+      return kWhole ? load(p) : load_n(p, n);
+    }
     static void store(uint8_t* p, const B& b) { store_b(p, b); }
     static B flip(B b, const B& mask) {
       for (int i = 0; i < 16; ++i) b.v[i] ^= mask.v[i];

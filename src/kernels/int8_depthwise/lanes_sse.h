@@ -14,6 +14,10 @@ namespace {
 struct Lane16 {
   using B = __m128i;
   static constexpr int kBytes = 16;
+  template <class N, bool kWhole>
+  FEWBIT_INLINE B gather(const uint8_t* p, int64_t, int n) {
+    return kWhole ? load(p) : load_n(p, n);
+  }
   FEWBIT_INLINE B set(uint8_t x) { return _mm_set1_epi8(static_cast<char>(x)); }
   FEWBIT_INLINE B load(const uint8_t* p) {
     return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
@@ -36,6 +40,17 @@ struct Lane16 {
 struct Lane32 {
   using B = __m256i;
   static constexpr int kBytes = 32;
+  /// Columns of N, `step` bytes apart, side by side.
+  template <class N, bool kWhole>
+  FEWBIT_INLINE B gather(const uint8_t* p, int64_t step, int n) {
+    if constexpr (N::kBytes == 32) {
+      return kWhole ? load(p) : load_n(p, n);
+    } else {
+      const __m128i x = kWhole ? N::load(p) : N::load_n(p, n);
+      const __m128i y = kWhole ? N::load(p + step) : N::load_n(p + step, n);
+      return _mm256_inserti128_si256(_mm256_castsi128_si256(x), y, 1);
+    }
+  }
   FEWBIT_INLINE B set(uint8_t x) { return _mm256_set1_epi8(static_cast<char>(x)); }
   FEWBIT_INLINE B load(const uint8_t* p) {
     return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));

@@ -14,7 +14,7 @@ namespace fewbit::int8 {
 namespace {
 
 void interleave(const InterleaveArgs& a) {
-  a.lanes == 1 ? interleave_width<Lane16>(a) : interleave_width<Lane32>(a);
+  a.lanes == 1 ? interleave_width<Lane32, Lane16>(a) : interleave_width<Lane32, Lane32>(a);
 }
 
 }  // namespace
@@ -23,7 +23,7 @@ const DepthwiseRow kDepthwiseAvx2Row = {.isa = Isa::kAvx2,
                                         .label = "avx2",
                                         .lanes = 2,
                                         .interleave = interleave,
-                                        .tile = depthwise_tile_any<LanesAvx2>,
+                                        .tile = depthwise_tile<LanesAvx2>,
                                         .tile_sums = depthwise_sums<LanesAvx2>};
 
 }  // namespace fewbit::int8

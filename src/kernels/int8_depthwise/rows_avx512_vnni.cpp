@@ -20,9 +20,9 @@ namespace {
 
 void interleave(const InterleaveArgs& a) {
   switch (a.lanes) {
-    case 1: return interleave_width<Lane16>(a);
-    case 2: return interleave_width<Lane32>(a);
-    default: return interleave_width<Lanes512::Lane64>(a);
+    case 1: return interleave_width<Lanes512::Lane64, Lanes512::Masked16>(a);
+    case 2: return interleave_width<Lanes512::Lane64, Lanes512::Masked32>(a);
+    default: return interleave_width<Lanes512::Lane64, Lanes512::Lane64>(a);
   }
 }
 
@@ -32,7 +32,7 @@ const DepthwiseRow kDepthwiseAvx512Row = {.isa = Isa::kAvx512Vnni,
                                           .label = "avx512_vnni",
                                           .lanes = 4,
                                           .interleave = interleave,
-                                          .tile = depthwise_tile_any<Lanes512>,
+                                          .tile = depthwise_tile<Lanes512>,
                                           .tile_sums = depthwise_sums<Lanes512>};
 
 }  // namespace fewbit::int8

@@ -15,7 +15,7 @@ namespace fewbit::int8 {
 namespace {
 
 void interleave(const InterleaveArgs& a) {
-  a.lanes == 1 ? interleave_width<Lane16>(a) : interleave_width<Lane32>(a);
+  a.lanes == 1 ? interleave_width<Lane32, Lane16>(a) : interleave_width<Lane32, Lane32>(a);
 }
 
 }  // namespace
@@ -24,7 +24,7 @@ const DepthwiseRow kDepthwiseAvxVnniRow = {.isa = Isa::kAvxVnni,
                                            .label = "avx_vnni",
                                            .lanes = 2,
                                            .interleave = interleave,
-                                           .tile = depthwise_tile_any<LanesAvxVnni>,
+                                           .tile = depthwise_tile<LanesAvxVnni>,
                                            .tile_sums = depthwise_sums<LanesAvxVnni>};
 
 }  // namespace fewbit::int8

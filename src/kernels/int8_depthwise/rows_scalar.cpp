@@ -10,8 +10,8 @@ const DepthwiseRow kDepthwiseScalarRow = {
     .isa = Isa::kScalar,
     .label = "scalar",
     .lanes = 1,
-    .interleave = interleave_width<LanesScalar::Lane16>,
-    .tile = depthwise_tile_any<LanesScalar>,
+    .interleave = interleave_width<LanesScalar::Lane16, LanesScalar::Lane16>,
+    .tile = depthwise_tile<LanesScalar>,
     .tile_sums = depthwise_sums<LanesScalar>};
 
 }  // namespace fewbit::int8
