@@ -93,8 +93,8 @@ Result<Dim> window_output(const Window& w, size_t axis, const Dim& in) {
   auto room = padded ? checked_sub(*padded, *kernel) : std::nullopt;
   if (!room) return Dim{};
   int64_t steps = *floor_div(*room, stride);
-  if (w.ceil_mode && *room % stride != 0) {
-    ++steps;
+  if (w.ceil_mode) {
+    steps += *room % stride != 0 ? 1 : 0;
     // A window must start inside the input or its leading pad.
     int64_t begin = w.auto_pad == AutoPad::kValid ? 0 : w.pads[axis];
     auto start = checked_mul(steps, stride);
