@@ -52,6 +52,29 @@ bool agrees(const ValueType& declared, const ValueType& actual) {
   return true;
 }
 
+// Three messages per level: within protobuf's limit of 100 also after functions were inlined, with
+// room for tensors and types in the innermost graph.
+constexpr int kMaxGraphDepth = 24;
+
+Error too_deep() {
+  return unsupported("sub-graphs are nested deeper than {} levels", kMaxGraphDepth);
+}
+
+int nesting_of(const Graph& graph, int depth) {
+  int deepest = depth;
+  if (depth > kMaxGraphDepth) return depth;
+  for (NodeId id : graph.order()) {
+    for (const auto& [key, attribute] : graph.node(id).attributes) {
+      if (const auto* g = std::get_if<std::shared_ptr<Graph>>(&attribute)) {
+        deepest = std::max(deepest, nesting_of(**g, depth + 1));
+      } else if (const auto* list = std::get_if<std::vector<std::shared_ptr<Graph>>>(&attribute)) {
+        for (const auto& item : *list) deepest = std::max(deepest, nesting_of(*item, depth + 1));
+      }
+    }
+  }
+  return deepest;
+}
+
 ValueType type_of(const Tensor& tensor) {
   Shape shape;
   for (int64_t d : tensor.dims()) shape.push_back(Dim::of(d));
@@ -64,7 +87,11 @@ GraphReader::GraphReader(const pb::ModelProto& model, TensorSources& sources,
                          const OnnxReadOptions& options, Opsets opsets)
     : model_(model), sources_(sources), options_(options), opsets_(std::move(opsets)) {}
 
-Status GraphReader::read(Graph& graph) { return read_graph(model_.graph(), graph, nullptr, nullptr); }
+Status GraphReader::read(Graph& graph) {
+  FEWBIT_TRY(read_graph(model_.graph(), graph, nullptr, nullptr));
+  // Graphs that functions pass on as attributes can end up deeper than where they were read.
+  return nesting_of(graph, 0) > kMaxGraphDepth ? too_deep() : Status();
+}
 
 void GraphReader::note(const std::string& line) {
   if (options_.notes != nullptr) options_.notes->push_back(line);
@@ -85,13 +112,21 @@ Status GraphReader::read_graph(const pb::GraphProto& proto, Graph& graph, const 
   Scope scope;
   scope.graph = &graph;
   scope.outer = outer;
+  if (graph_depth_ > kMaxGraphDepth) return too_deep();
+  ++graph_depth_;
+  Status status = read_body(proto, scope, call);
+  --graph_depth_;
+  return status.ok() ? graph.sort() : status;
+}
+
+Status GraphReader::read_body(const pb::GraphProto& proto, Scope& scope, const Call* call) {
   FEWBIT_TRY(declare_inputs(proto, scope, call));
   FEWBIT_TRY(declare_initializers(proto, scope, call));
   FEWBIT_TRY(read_nodes(proto.node(), scope, call));
   FEWBIT_TRY(read_value_infos(proto.value_info(), scope));
   FEWBIT_TRY(read_outputs(proto, scope));
   read_annotations(proto, scope);
-  return graph.sort();
+  return {};
 }
 
 Status GraphReader::declare_inputs(const pb::GraphProto& proto, Scope& scope, const Call* call) {

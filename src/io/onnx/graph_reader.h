@@ -65,6 +65,7 @@ class GraphReader {
 
   // graph_reader.cpp
   Status read_graph(const pb::GraphProto& proto, Graph& graph, const Scope* outer, const Call* call);
+  Status read_body(const pb::GraphProto& proto, Scope& scope, const Call* call);
   Status declare_inputs(const pb::GraphProto& proto, Scope& scope, const Call* call);
   Status declare_initializers(const pb::GraphProto& proto, Scope& scope, const Call* call);
   Status declare_constant(const std::string& name, Tensor tensor, Scope& scope, const Call* call);
@@ -111,6 +112,7 @@ class GraphReader {
   std::map<FunctionKey, const pb::FunctionProto*> functions_;
   std::unordered_set<std::string> taken_;  ///< every value name of the file, and the fresh ones
   int calls_ = 0;
+  int graph_depth_ = 0;
   uint64_t spent_bytes_ = 0;
 };
 

@@ -111,9 +111,9 @@ Status check(const pb::NodeProto& node) {
     return {};
   };
   Status status = body();
-  if (status.ok() || !is_utf8(node.op_type())) return status;
-  return std::move(status).error().with_context(
-      fmt::format("{} node '{}'", node.op_type(), node.name()));
+  if (status.ok()) return status;
+  const std::string op = is_utf8(node.op_type()) ? node.op_type() + " " : "";
+  return std::move(status).error().with_context(fmt::format("{}node '{}'", op, node.name()));
 }
 
 Status check(const pb::GraphProto& graph) {

@@ -6,6 +6,12 @@ namespace {
 constexpr int32_t kFloat6E2M3 = 27;
 constexpr int32_t kFloat6E3M2 = 28;
 
+// Deeper types than sequence(optional(tensor)) are not in use; the bound keeps what is written within
+// protobuf's own limit on nesting.
+constexpr int kMaxTypeDepth = 8;
+
+Result<ValueType> read_nested(const pb::TypeProto& proto, int depth);
+
 Result<ValueType> read_tensor_type(const pb::TypeProto::Tensor& proto) {
   FEWBIT_ASSIGN(DType elem, read_element_type(proto.elem_type()));
   if (!proto.has_shape()) return ValueType::tensor(elem);
@@ -21,15 +27,38 @@ Result<ValueType> read_tensor_type(const pb::TypeProto::Tensor& proto) {
   return ValueType::tensor(elem, std::move(shape));
 }
 
-Result<ValueType> read_container(ValueType::Kind kind, const pb::TypeProto& inner) {
+Result<ValueType> read_container(ValueType::Kind kind, const pb::TypeProto& inner, int depth) {
+  if (depth >= kMaxTypeDepth) {
+    return unsupported("types are nested deeper than {} levels", kMaxTypeDepth);
+  }
   ValueType type;
   type.kind = kind;
-  FEWBIT_ASSIGN(ValueType inside, read_type(inner));
+  FEWBIT_ASSIGN(ValueType inside, read_nested(inner, depth + 1));
   type.elem = inside.elem;
   if (inside.kind != ValueType::Kind::kUnknown) {
     type.inner = std::make_shared<ValueType>(std::move(inside));
   }
   return type;
+}
+
+Result<ValueType> read_nested(const pb::TypeProto& proto, int depth) {
+  switch (proto.value_case()) {
+    case pb::TypeProto::VALUE_NOT_SET:
+      return ValueType{};
+    case pb::TypeProto::kTensorType:
+      return read_tensor_type(proto.tensor_type());
+    case pb::TypeProto::kSequenceType:
+      return read_container(ValueType::Kind::kSequence, proto.sequence_type().elem_type(), depth);
+    case pb::TypeProto::kOptionalType:
+      return read_container(ValueType::Kind::kOptional, proto.optional_type().elem_type(), depth);
+    case pb::TypeProto::kMapType:
+      return unsupported("map types are not supported");
+    case pb::TypeProto::kOpaqueType:
+      return unsupported("opaque types are not supported");
+    case pb::TypeProto::kSparseTensorType:
+      return unsupported("sparse tensor types are not supported");
+  }
+  return ValueType{};
 }
 
 }  // namespace
@@ -44,25 +73,7 @@ Result<DType> read_element_type(int32_t number) {
   return static_cast<DType>(number);
 }
 
-Result<ValueType> read_type(const pb::TypeProto& proto) {
-  switch (proto.value_case()) {
-    case pb::TypeProto::VALUE_NOT_SET:
-      return ValueType{};
-    case pb::TypeProto::kTensorType:
-      return read_tensor_type(proto.tensor_type());
-    case pb::TypeProto::kSequenceType:
-      return read_container(ValueType::Kind::kSequence, proto.sequence_type().elem_type());
-    case pb::TypeProto::kOptionalType:
-      return read_container(ValueType::Kind::kOptional, proto.optional_type().elem_type());
-    case pb::TypeProto::kMapType:
-      return unsupported("map types are not supported");
-    case pb::TypeProto::kOpaqueType:
-      return unsupported("opaque types are not supported");
-    case pb::TypeProto::kSparseTensorType:
-      return unsupported("sparse tensor types are not supported");
-  }
-  return ValueType{};
-}
+Result<ValueType> read_type(const pb::TypeProto& proto) { return read_nested(proto, 0); }
 
 void write_type(const ValueType& type, pb::TypeProto* proto) {
   switch (type.kind) {
