@@ -25,11 +25,7 @@ Result<Tensor> repeat_heads(const Node& node, const Tensor& x, int64_t share) {
 
 Result<Tensor> run_plain(const Node& like, std::string_view op_type, Dims perm,
                          std::vector<RuntimeValue> inputs) {
-  Node node;
-  node.op_type = op_type;
-  node.name = like.name;
-  node.opset = 13;
-  node.outputs = {0};
+  Node node = nested_node(like, op_type);
   if (!perm.empty()) node.attributes["perm"] = std::move(perm);
   return run_nested(node, std::move(inputs));
 }

@@ -10,15 +10,13 @@ Result<Tensor> run_nested(const Node& node, std::vector<RuntimeValue> inputs) {
   return std::move(inner.outputs()[0].tensor());
 }
 
-Result<Tensor> run_nested(const OpContext& ctx, std::string_view op_type, int opset,
-                          std::vector<RuntimeValue> inputs) {
-  Node node;
-  node.op_type = op_type;
-  node.name = ctx.node().name;
-  node.opset = opset;
-  node.outputs = {0};
-  node.attributes = ctx.node().attributes;
-  return run_nested(node, std::move(inputs));
+Node nested_node(const Node& node, std::string_view op_type, int opset) {
+  Node nested;
+  nested.op_type = op_type;
+  nested.name = node.name;
+  nested.opset = opset;
+  nested.outputs = {0};
+  return nested;
 }
 
 }  // namespace fewbit::ops

@@ -5,12 +5,10 @@
 
 namespace fewbit::ops {
 
-/// Output 0 of the ONNX operator `op_type` at `opset`, run with this node's attributes (and name,
-/// in errors) on `inputs`.
-Result<Tensor> run_nested(const OpContext& ctx, std::string_view op_type, int opset,
-                          std::vector<RuntimeValue> inputs);
-
 /// Output 0 of a node that is in no graph (its outputs only say how many there are).
 Result<Tensor> run_nested(const Node& node, std::vector<RuntimeValue> inputs);
+
+/// A node of the ONNX domain with one output, named like `node` in errors, without attributes.
+Node nested_node(const Node& node, std::string_view op_type, int opset = 13);
 
 }  // namespace fewbit::ops

@@ -1,27 +1,14 @@
 // MatMulInteger and QLinearMatMul: the exact sums of MatMul on codes minus their zero points.
 
+#include "runtime/ops/quant_matmul.h"
+
 #include <cmath>
 
 #include "runtime/ops/nested.h"
-#include "runtime/ops/quant_math.h"
 #include "runtime/ops/tables.h"
 
 namespace fewbit::ops {
-namespace {
-
-// Values (scales, zero points) per tensor, per line of a matrix, or per line of each matrix of a
-// stack: line `line` of matrix `matrix` uses number matrix * matrix_step + line * line_step.
-struct PerLine {
-  int64_t matrix_step = 0, line_step = 0;
-  size_t at(int64_t matrix, int64_t line) const {
-    return static_cast<size_t>(matrix * matrix_step + line * line_step);
-  }
-};
-
-// How `parameter` spreads over the rows (or columns) of `codes`: [], [1], [lines], or the shape of
-// the codes with 1 in the other of the two last dimensions.
-Result<PerLine> spread(const OpContext& ctx, const Tensor& codes, const Tensor& parameter,
-                       bool rows) {
+Result<PerLine> spread(const Node& node, const Tensor& codes, const Tensor& parameter, bool rows) {
   if (parameter.elements() == 1) return PerLine{};
   const auto rank = codes.dims().size();
   if (rank >= 2) {
@@ -31,19 +18,24 @@ Result<PerLine> spread(const OpContext& ctx, const Tensor& codes, const Tensor& 
     if (parameter.dims() == Dims{lines}) return PerLine{0, 1};
     if (parameter.dims() == stacked) return PerLine{lines, 1};
   }
-  return node_error(ctx.node(), "a parameter of shape {} does not fit the {} of {}",
+  return node_error(node, "a parameter of shape {} does not fit the {} of {}",
                     to_string(parameter.dims()), rows ? "rows" : "columns",
                     to_string(codes.dims()));
 }
 
+namespace {
+
 // Codes minus zero points, as uint32 (see centered).
-Result<Tensor> centered_lines(const OpContext& ctx, size_t codes_at, size_t zero_at, bool rows) {
-  const Tensor& codes = ctx.in(codes_at);
-  if (!ctx.has(zero_at)) return centered(ctx.node(), codes, {0}, 0);
-  FEWBIT_TRY(need_same_type(ctx, codes_at, zero_at));
-  FEWBIT_ASSIGN(const auto zeros, read_codes8(ctx.node(), ctx.in(zero_at)));
-  FEWBIT_ASSIGN(const PerLine lines, spread(ctx, codes, ctx.in(zero_at), rows));
-  FEWBIT_ASSIGN(Tensor out, centered(ctx.node(), codes, {0}, 0));
+Result<Tensor> centered_lines(const Node& node, const Tensor& codes, const Tensor& zero,
+                              bool rows) {
+  FEWBIT_ASSIGN(Tensor out, centered(node, codes, {0}, 0));
+  if (!zero.defined()) return out;
+  if (zero.type() != codes.type()) {
+    return node_error(node, "a zero point of {} for {}", name_of(zero.type()),
+                      name_of(codes.type()));
+  }
+  FEWBIT_ASSIGN(const auto zeros, read_codes8(node, zero));
+  FEWBIT_ASSIGN(const PerLine lines, spread(node, codes, zero, rows));
   const int64_t columns = codes.rank() > 0 ? codes.dims().back() : 1;
   const int64_t height = codes.rank() > 1 ? codes.dim(codes.rank() - 2) : 1;
   if (columns == 0 || height == 0) return out;
@@ -57,19 +49,25 @@ Result<Tensor> centered_lines(const OpContext& ctx, size_t codes_at, size_t zero
   return out;
 }
 
-// int32 sums (as uint32) of the product of inputs a and b.
-Result<Tensor> integer_product(const OpContext& ctx, size_t a, size_t a_zero, size_t b,
-                               size_t b_zero) {
-  FEWBIT_ASSIGN(Tensor ac, centered_lines(ctx, a, a_zero, true));
-  FEWBIT_ASSIGN(Tensor bc, centered_lines(ctx, b, b_zero, false));
-  std::vector<RuntimeValue> inputs;
-  inputs.emplace_back(std::move(ac));
-  inputs.emplace_back(std::move(bc));
-  return run_nested(ctx, "MatMul", 13, std::move(inputs));
+// Input i, or an undefined tensor.
+Tensor optional_input(const OpContext& ctx, size_t i) {
+  return ctx.has(i) ? ctx.in(i) : Tensor();
 }
 
+}  // namespace
+
+Result<Tensor> integer_product(const Node& node, const Tensor& a, const Tensor& a_zero,
+                               const Tensor& b, const Tensor& b_zero) {
+  FEWBIT_ASSIGN(Tensor ac, centered_lines(node, a, a_zero, true));
+  FEWBIT_ASSIGN(Tensor bc, centered_lines(node, b, b_zero, false));
+  return run_nested(nested_node(node, "MatMul"), {std::move(ac), std::move(bc)});
+}
+
+namespace {
+
 Status matmul_integer(OpContext& ctx) {
-  FEWBIT_ASSIGN(const Tensor sums, integer_product(ctx, 0, 2, 1, 3));
+  FEWBIT_ASSIGN(const Tensor sums, integer_product(ctx.node(), ctx.in(0), optional_input(ctx, 2),
+                                                   ctx.in(1), optional_input(ctx, 3)));
   FEWBIT_ASSIGN(Tensor * y, make_output(ctx, 0, DType::kInt32, sums.dims()));
   std::copy_n(sums.data<uint32_t>(), sums.elements(),
               reinterpret_cast<uint32_t*>(y->data<int32_t>()));
@@ -90,8 +88,8 @@ Result<Requantizer> read_requantizer(const OpContext& ctx, const Dims& dims) {
   const Tensor &a = ctx.in(0), &b = ctx.in(3);
   FEWBIT_ASSIGN(q.a_scale, read_floats(ctx.node(), ctx.in(1), "a_scale"));
   FEWBIT_ASSIGN(q.b_scale, read_floats(ctx.node(), ctx.in(4), "b_scale"));
-  FEWBIT_ASSIGN(q.a, spread(ctx, a, ctx.in(1), true));
-  FEWBIT_ASSIGN(q.b, spread(ctx, b, ctx.in(4), false));
+  FEWBIT_ASSIGN(q.a, spread(ctx.node(), a, ctx.in(1), true));
+  FEWBIT_ASSIGN(q.b, spread(ctx.node(), b, ctx.in(4), false));
   FEWBIT_ASSIGN(q.y_scale, read_scale(ctx, 6));
   FEWBIT_ASSIGN(q.zero, read_zero(ctx, 7, ctx.in(7).type()));
   q.columns = b.rank() > 1 ? dims.back() : 1;
@@ -109,7 +107,8 @@ Result<Requantizer> read_requantizer(const OpContext& ctx, const Dims& dims) {
 }
 
 Status qlinear_matmul(OpContext& ctx) {
-  FEWBIT_ASSIGN(const Tensor sums, integer_product(ctx, 0, 2, 3, 5));
+  FEWBIT_ASSIGN(const Tensor sums,
+                integer_product(ctx.node(), ctx.in(0), ctx.in(2), ctx.in(3), ctx.in(5)));
   FEWBIT_ASSIGN(const Requantizer q, read_requantizer(ctx, sums.dims()));
   const DType type = ctx.in(7).type();
   FEWBIT_ASSIGN(Tensor * y, make_output(ctx, 0, type, sums.dims()));

@@ -48,6 +48,9 @@ std::vector<std::span<const OpRow>> all_tables() {
       signal_windows_table(),
       detection_table(),
       training_table(),
+      ms_quant_table(),
+      ms_matmul_table(),
+      ms_fused_table(),
   };
 }
 

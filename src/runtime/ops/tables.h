@@ -50,6 +50,9 @@ std::span<const OpRow> signal_table();
 std::span<const OpRow> signal_windows_table();
 std::span<const OpRow> detection_table();
 std::span<const OpRow> training_table();
+std::span<const OpRow> ms_quant_table();
+std::span<const OpRow> ms_matmul_table();
+std::span<const OpRow> ms_fused_table();
 
 std::vector<std::span<const OpRow>> all_tables();
 
