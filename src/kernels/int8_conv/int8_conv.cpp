@@ -1,129 +1,9 @@
 #include "kernels/int8_conv/int8_conv.h"
 
-#include <algorithm>
-#include <cmath>
-
-#include "kernels/int8_conv/image_band.h"
+#include "kernels/int8_conv/product_conv.h"
 #include "kernels/int8_depthwise/int8_depthwise.h"
-#include "kernels/int8_gemm/int8_core.h"
 
 namespace fewbit {
-namespace {
-
-using int8::PackedB;
-using int8::Row;
-
-// The matrix product's order of k, (ky, kx, channel), as positions in the (channel, ky, kx) order in
-// which ONNX stores weights.
-std::vector<int64_t> weight_order(const Int8ConvSpec& spec) {
-  std::vector<int64_t> order;
-  const int64_t channels = spec.group_in_channels();
-  for (int64_t tap = 0; tap < spec.taps(); ++tap) {
-    for (int64_t i = 0; i < channels; ++i) order.push_back(i * spec.taps() + tap);
-  }
-  return order;
-}
-
-Int8ConvShape with_strides(const Int8ConvSpec& spec, Int8ConvShape shape) {
-  if (shape.in_pixel_stride == 0) shape.in_pixel_stride = spec.in_channels;
-  if (shape.out_pixel_stride == 0) shape.out_pixel_stride = spec.out_channels;
-  if (shape.residual_pixel_stride == 0) shape.residual_pixel_stride = spec.out_channels;
-  return shape;
-}
-
-// Dense and grouped convolutions: a matrix product over gathered or in-place rows.
-class ProductConv final : public Int8ConvKernel {
- public:
-  ProductConv(const Int8ConvSpec& spec, const void* weights, std::span<const int32_t> bias,
-              const Row& row)
-      : spec_(spec), row_(row) {
-    const std::vector<int64_t> order = weight_order(spec);
-    int8::PackSource source;
-    source.data = static_cast<const uint8_t*>(weights);
-    source.is_unsigned = spec.weight_type == DType::kUint8;
-    source.k = static_cast<int64_t>(order.size());
-    source.runs = int8::ImageBand::runs(spec);
-    source.n = spec.group_out_channels();
-    source.groups = spec.groups;
-    source.col_stride = source.k;
-    source.k_stride = 1;
-    if (spec.taps() > 1) source.k_order = order;
-    source.zero = spec.weight_zero;
-    int8::pack_b(source, row, b_);
-    init_ = int8::make_init(b_, bias, int8::tile_zero(spec.input_type, spec.input_zero, row));
-    double max_abs = 255.0 * 255.0 * static_cast<double>(source.k);
-    for (int32_t v : bias) max_abs = std::max(max_abs, 255.0 * 255.0 * static_cast<double>(source.k) +
-                                                           std::abs(static_cast<double>(v)));
-    stage_.emplace(spec.output, b_.channel_of(), max_abs);
-  }
-
-  void run(const Int8ConvShape& sizes, const void* input, const void* residual, void* output,
-           int threads) const override {
-    const Int8ConvShape shape = with_strides(spec_, sizes);
-    const bool flip = spec_.input_type == DType::kInt8 && !row_.signed_a;
-    int8::ImageBand image;
-    image.spec = &spec_;
-    image.shape = shape;
-    image.input = static_cast<const uint8_t*>(input);
-    image.flip = flip ? 0x80 : 0;
-    image.pad = static_cast<uint8_t>(static_cast<uint8_t>(spec_.input_zero) ^ image.flip);
-    int8::Product p;
-    p.row = &row_;
-    p.b = &b_;
-    p.stage = &stage_->stage();
-    p.init = init_.data<int32_t>();
-    p.a_signed = spec_.input_type == DType::kInt8 && row_.signed_a;
-    set_rows(image, flip, p.rows);
-    p.out = static_cast<uint8_t*>(output);
-    p.out_stride = shape.out_pixel_stride * output_element_bytes(spec_.output.type);
-    p.residual = static_cast<const uint8_t*>(residual);
-    p.residual_stride = shape.residual_pixel_stride;
-    int8::run_product(p, threads);
-  }
-
-  int64_t packed_bytes() const override { return b_.data.bytes(); }
-  Isa isa() const override { return row_.isa; }
-
- private:
-  // A pointwise convolution reads its input in place, as one long line where nothing is skipped.
-  void set_rows(const int8::ImageBand& image, bool flip, int8::RowSource& rows) const {
-    const Int8ConvShape& shape = image.shape;
-    const int64_t pixel = shape.in_pixel_stride;
-    rows.lines = shape.batch * shape.out_h;
-    rows.width = shape.out_w;
-    rows.lines_per_image = shape.out_h;
-    const bool pointwise = spec_.taps() == 1 && spec_.pad_top == 0 && spec_.pad_left == 0 &&
-                           (shape.out_h - 1) * spec_.stride_h < shape.in_h &&
-                           (shape.out_w - 1) * spec_.stride_w < shape.in_w;
-    if (pointwise && !flip && b_.run_bytes == b_.k) {
-      rows.run_offset = {0};
-      rows.group_offset = spec_.group_in_channels();
-      rows.in_place = {image.input, spec_.stride_w * pixel, spec_.stride_h * shape.in_w * pixel};
-      rows.image_stride = shape.in_h * shape.in_w * pixel;
-      if (shape.in_h == shape.out_h && shape.in_w == shape.out_w && spec_.stride_h == 1 &&
-          spec_.stride_w == 1) {
-        rows.width *= rows.lines;
-        rows.lines = rows.lines_per_image = 1;
-      }
-      return;
-    }
-    rows.run_offset = image.run_offsets(image.pitch(), spec_.group_in_channels());
-    rows.band_bytes = [&image](int64_t lines, int64_t pixels) {
-      return (image.band_lines(lines) - 1) * image.pitch() +
-             image.band_columns(pixels) * image.spec->group_in_channels();
-    };
-    rows.copy = [&image](int64_t group, int64_t line, int64_t lines, int64_t x, int64_t pixels,
-                         uint8_t* band) { return image.copy(group, line, lines, x, pixels, band); };
-  }
-
-  Int8ConvSpec spec_;
-  const Row& row_;
-  PackedB b_;
-  Tensor init_;
-  std::optional<int8::StagePlan> stage_;
-};
-
-}  // namespace
 
 Result<Int8Conv> Int8Conv::prepare(const Int8ConvSpec& spec, const void* weights,
                                    std::span<const int32_t> bias, std::optional<Isa> isa) {
@@ -136,9 +16,9 @@ Result<Int8Conv> Int8Conv::prepare(const Int8ConvSpec& spec, const void* weights
     FEWBIT_ASSIGN(auto kernel, prepare_int8_depthwise(spec, weights, bias, isa));
     return Int8Conv(std::move(kernel));
   }
-  const Row* row = nullptr;
+  const int8::Row* row = nullptr;
   FEWBIT_ASSIGN(row, int8::find_row(isa));
-  return Int8Conv(std::make_shared<ProductConv>(spec, weights, bias, *row));
+  return Int8Conv(int8::make_product_conv(spec, weights, bias, *row));
 }
 
 }  // namespace fewbit

@@ -9,6 +9,7 @@
 #include <random>
 
 #include "kernels/int8_conv/int8_conv_reference.h"
+#include "kernels/int8_conv/product_conv.h"
 
 namespace fewbit {
 namespace {
@@ -118,6 +119,14 @@ struct Case {
     ASSERT_EQ(out, expected) << name_of(isa) << ": " << describe();
   }
 
+  /// The same on a row of the table, which may be an emulated one.
+  void check_row(const int8::Row& row) const {
+    const auto conv = int8::make_product_conv(spec, weights.data(), bias, row);
+    std::vector<uint8_t> out(expected.size(), 0xA5);
+    conv->run(shape, input.data(), spec.output.residual ? residual.data() : nullptr, out.data(), 1);
+    ASSERT_EQ(out, expected) << row.label << ": " << describe();
+  }
+
   std::string describe() const {
     return fmt::format(
         "in {}x{}x{}x{} (pixel {}) out {}x{}x{} (pixel {}) kernel {}x{} stride {},{} dilation {},{} "
@@ -194,6 +203,16 @@ std::vector<Isa> native_isas() {
   return out;
 }
 
+std::vector<const int8::Row*> emulated_rows() {
+  std::vector<const int8::Row*> out;
+  for (const int8::Row* row : int8::all_rows()) {
+    if (!row->emulated) continue;
+    fmt::print("  {:12} emulated\n", name_of(row->isa));
+    out.push_back(row);
+  }
+  return out;
+}
+
 void run_cases(bool depthwise, int count) {
   const std::vector<Isa> isas = native_isas();
   for (int i = 0; i < count; ++i) {
@@ -202,6 +221,19 @@ void run_cases(bool depthwise, int count) {
     for (Isa isa : isas) {
       c.check(isa, 1);
       if (::testing::Test::HasFatalFailure()) return;
+    }
+  }
+}
+
+// Instruction sets that this processor may lack, in plain C++.
+TEST(Int8Conv, EmulatedRowsMatchReference) {
+  const std::vector<const int8::Row*> rows = emulated_rows();
+  for (int i = 0; i < 150; ++i) {
+    Case c = random_case(false);
+    c.make_data();
+    for (const int8::Row* row : rows) {
+      c.check_row(*row);
+      if (HasFatalFailure()) return;
     }
   }
 }

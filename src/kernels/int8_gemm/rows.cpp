@@ -9,7 +9,9 @@ constexpr const Row* kRows[] = {
     &kAvx2Row,
     &kAvxVnniRow,
     &kAvx512VnniRow,
+    &kAmxRow,
 #endif
+    &kAmxEmulatedRow,
 };
 
 }  // namespace

@@ -6,10 +6,12 @@
 namespace fewbit::int8 {
 
 extern const Row kScalarRow;
+extern const Row kAmxEmulatedRow;
 #if defined(__x86_64__)
 extern const Row kAvx2Row;
 extern const Row kAvxVnniRow;
 extern const Row kAvx512VnniRow;
+extern const Row kAmxRow;
 #endif
 
 }  // namespace fewbit::int8

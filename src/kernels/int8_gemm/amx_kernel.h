@@ -1,0 +1,92 @@
+#pragma once
+// The AMX tile kernel over a tile wrapper T (tile.h). 2 x 2 tiles of sums, 32 rows times two panels,
+// share two tiles of A and two of B per 64 k:
+//
+//              B panel 0 (6)   B panel 1 (7)
+//   A low (4)  sums 0          sums 1            rows of the first half
+//   A high (5) sums 2          sums 3            rows of the second half
+//
+// The packed panels of int8_gemm.h already are B tiles: 16 lines of 64 bytes. Sums start as the
+// column's `init`, loaded with a row stride of 0.
+
+#include "kernels/int8_gemm/int8_core.h"
+#include "kernels/int8_gemm/tile.h"
+
+namespace fewbit::int8 {
+namespace {
+
+template <class T>
+struct AmxTile {
+  /// Rows of the two halves that the tile registers are configured for; -1 before the first tile.
+  struct Configured {
+    int low = -1;
+    int high = -1;
+  };
+  static Configured& configured() {
+    static thread_local Configured c;
+    return c;
+  }
+
+  static void begin() { configured() = Configured{}; }
+  static void end() { T::release(); }
+
+  static void configure(int low, int high) {
+    Configured& now = configured();
+    if (now.low == low && now.high == high) return;
+    now = {low, high};
+    TileConfig config;
+    const int high_bytes = high > 0 ? 64 : 0;
+    config.set(0, low, 64);
+    config.set(1, low, 64);
+    config.set(2, high, high_bytes);
+    config.set(3, high, high_bytes);
+    config.set(4, low, 64);
+    config.set(5, high, high_bytes);
+    config.set(6, 16, 64);
+    config.set(7, 16, 64);
+    T::configure(config);
+  }
+
+  static void start(const TileArgs& t, bool high, bool two) {
+    T::template load<0>(t.init, 0);
+    if (two) T::template load<1>(t.init + kPanelCols, 0);
+    if (high) T::template load<2>(t.init, 0);
+    if (high && two) T::template load<3>(t.init + kPanelCols, 0);
+  }
+
+  static void step(const TileArgs& t, int64_t offset, const int8_t* b, bool high, bool two) {
+    T::template load<4>(t.a[0] + offset, t.a_stride);
+    T::template load<6>(b, 64);
+    T::template dot<0, 4, 6>(t.a_signed);
+    if (high) {
+      T::template load<5>(t.a[1] + offset, t.a_stride);
+      T::template dot<2, 5, 6>(t.a_signed);
+    }
+    if (!two) return;
+    T::template load<7>(b + t.panel_bytes, 64);
+    T::template dot<1, 4, 7>(t.a_signed);
+    if (high) T::template dot<3, 5, 7>(t.a_signed);
+  }
+
+  /// Writes the sums to rows of kTileCols int32.
+  static void sums(const TileArgs& t, int32_t* acc) {
+    const int low = (t.rows + 1) / 2;
+    const bool high = t.rows > low, two = t.panels == 2;
+    configure(low, t.rows - low);
+    start(t, high, two);
+    const int8_t* b = t.b;
+    for (int run = 0; run < t.runs; ++run) {
+      for (int64_t k = 0; k < t.run_bytes; k += 64, b += 64 * kPanelCols) {
+        step(t, t.run_offset[run] + k, b, high, two);
+      }
+    }
+    constexpr int64_t kRow = kTileCols * sizeof(int32_t);
+    T::template store<0>(acc, kRow);
+    if (two) T::template store<1>(acc + kPanelCols, kRow);
+    if (high) T::template store<2>(acc + low * kTileCols, kRow);
+    if (high && two) T::template store<3>(acc + low * kTileCols + kPanelCols, kRow);
+  }
+};
+
+}  // namespace
+}  // namespace fewbit::int8

@@ -1,0 +1,44 @@
+// The AMX row: tiles of 32 rows and two panels; the results are finished with AVX-512.
+
+#if defined(__x86_64__)
+
+// g++ 12 takes the undefined pass-through operands of its own intrinsics for a mistake of ours
+// (GCC bug 105593).
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#pragma GCC diagnostic ignored "-Wuninitialized"
+
+#include "kernels/int8_gemm/rows.h"
+
+#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,amx-tile,amx-int8")
+
+#include "kernels/int8_gemm/amx_kernel.h"
+#include "kernels/int8_gemm/vec_avx512.h"
+// Policies first: the kernel header uses them.
+#include "kernels/int8_gemm/tile_kernel.h"
+
+namespace fewbit::int8 {
+namespace {
+
+void tile(const TileArgs& t, const FinishArgs& f) {
+  alignas(64) int32_t acc[kMaxTileRows * kTileCols];
+  AmxTile<NativeTile>::sums(t, acc);
+  finish_rows<VecAvx512>(acc, t.rows, f);
+}
+
+}  // namespace
+
+const Row kAmxRow = {.isa = Isa::kAmx,
+                     .label = "amx",
+                     .emulated = false,
+                     .k_multiple = 64,
+                     .signed_a = true,
+                     .max_rows = 32,
+                     .max_panels = 2,
+                     .begin = AmxTile<NativeTile>::begin,
+                     .end = AmxTile<NativeTile>::end,
+                     .tile = tile,
+                     .finish = finish_rows<VecAvx512>};
+
+}  // namespace fewbit::int8
+
+#endif

@@ -1,0 +1,32 @@
+// The AMX row's twin without the instructions, for tests.
+
+#include "kernels/int8_gemm/amx_kernel.h"
+#include "kernels/int8_gemm/rows.h"
+#include "kernels/int8_gemm/vec_scalar.h"
+// Policies first: the kernel header uses them.
+#include "kernels/int8_gemm/tile_kernel.h"
+
+namespace fewbit::int8 {
+namespace {
+
+void tile(const TileArgs& t, const FinishArgs& f) {
+  alignas(64) int32_t acc[kMaxTileRows * kTileCols] = {};
+  AmxTile<EmulatedTile>::sums(t, acc);
+  finish_rows<VecScalar>(acc, t.rows, f);
+}
+
+}  // namespace
+
+const Row kAmxEmulatedRow = {.isa = Isa::kAmx,
+                             .label = "amx (emulated)",
+                             .emulated = true,
+                             .k_multiple = 64,
+                             .signed_a = true,
+                             .max_rows = 32,
+                             .max_panels = 2,
+                             .begin = AmxTile<EmulatedTile>::begin,
+                             .end = AmxTile<EmulatedTile>::end,
+                             .tile = tile,
+                             .finish = finish_rows<VecScalar>};
+
+}  // namespace fewbit::int8
