@@ -1,0 +1,132 @@
+#include <cstdio>
+#include <exception>
+#include <new>
+#include <string>
+#include <vector>
+
+#include "base/text.h"
+#include "cli/commands.h"
+#include "flow/quantize.h"
+
+namespace fewbit::cli {
+namespace {
+
+constexpr Command kCommands[] = {
+    {"inspect", "What a model is made of, what it costs, and whether it can be run",
+     "  fewbit inspect model.onnx\n"
+     "  fewbit inspect model.onnx --input image=8,3,224,224\n"
+     "  fewbit inspect model.onnx --graph | less",
+     add_inspect},
+    {"run", "Runs a model on arrays (npy) and writes its outputs as arrays",
+     "  fewbit run model.onnx --input image=image.npy --output results\n"
+     "  fewbit run bert.onnx --input input_ids=ids.npy --input attention_mask=mask.npy --output out",
+     add_run},
+    {"eval", "Measures a model's accuracy on a data set, alone or against another",
+     "  fewbit eval model.onnx --data test.toml\n"
+     "  fewbit eval model_int8.onnx --data test.toml --baseline model.onnx",
+     add_eval},
+    {"quantize", "Makes a few-bit model of a float one, proves it, and writes it",
+     "  fewbit quantize model.onnx -o model_int8.onnx --calib calibration.toml\n"
+     "  fewbit quantize model.onnx -o model_int8.onnx --calib calibration.toml --eval test.toml\n"
+     "  fewbit quantize model.onnx -o model_w8.onnx --scheme w8",
+     add_quantize},
+    {"compare", "Finds the layers in which a quantized model's error is born",
+     "  fewbit compare model.onnx model_int8.onnx --data calibration.toml\n"
+     "  fewbit compare model.onnx model_int8.onnx --data calibration.toml --samples 0 --json",
+     add_compare},
+    {"bench", "Measures latency and memory, layer by layer, or against another model",
+     "  fewbit bench model.onnx\n"
+     "  fewbit bench model_int8.onnx --threads 2 --profile\n"
+     "  fewbit bench model_int8.onnx --against model.onnx",
+     add_bench},
+    {"convert", "Writes a model anew, with its weights in 16 bits if wanted",
+     "  fewbit convert model.onnx -o model_fp16.onnx --to fp16\n"
+     "  fewbit convert model.onnx -o model_bf16.onnx --to bf16\n"
+     "  fewbit convert old.onnx -o new.onnx --external-data",
+     add_convert},
+};
+
+int fail(std::string message, int code) {
+  for (char& c : message) {
+    if (c == '\n') c = ' ';
+  }
+  while (!message.empty() && message.back() == ' ') message.pop_back();
+  std::fflush(stdout);
+  std::fprintf(stderr, "fewbit: error: %s\n", message.c_str());
+  return code;
+}
+
+int exit_code(const Error& error) { return error.kind == ErrorKind::kMisuse ? 2 : 1; }
+
+struct Added {
+  CLI::App* app;
+  Run run;
+};
+
+std::vector<Added> add_commands(CLI::App& app) {
+  std::vector<Added> added;
+  for (const Command& command : commands()) {
+    CLI::App* sub =
+        app.add_subcommand(std::string(command.name), std::string(command.summary) + ".");
+    sub->footer("\nExamples:\n" + std::string(command.examples));
+    added.push_back({sub, command.add(*sub)});
+  }
+  return added;
+}
+
+// CLI11 would call a mistyped command an unexpected argument.
+Status check_command(int argc, const char* const* argv) {
+  if (argc < 2 || argv[1][0] == '-') return {};
+  std::vector<std::string_view> names;
+  for (const Command& command : commands()) {
+    if (command.name == argv[1]) return {};
+    names.push_back(command.name);
+  }
+  return misuse("unknown command '{}'{}; see fewbit --help", argv[1],
+                did_you_mean(names, argv[1]));
+}
+
+int parse_and_run(int argc, const char* const* argv) {
+  if (Status status = check_command(argc, argv); !status.ok()) {
+    return fail(status.error().message, exit_code(status.error()));
+  }
+  CLI::App app("Fewbit turns trained neural networks (ONNX) into few-bit ones, proves that they are\n"
+               "still right, and runs them.",
+               "fewbit");
+  app.set_version_flag("--version", "fewbit " + version());
+  app.require_subcommand(1);
+  app.footer("\nfewbit COMMAND --help explains a command. Exit code: 0, 1 (failure), 2 (misuse).");
+  const std::vector<Added> added = add_commands(app);
+  if (argc < 2) {
+    std::fputs(app.help().c_str(), stderr);
+    return 2;
+  }
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
+    return fail(error.what(), 2);
+  }
+  for (const Added& command : added) {
+    if (!command.app->parsed()) continue;
+    Status status = command.run();
+    if (!status.ok()) return fail(status.error().message, exit_code(status.error()));
+  }
+  return 0;
+}
+
+}  // namespace
+
+std::span<const Command> commands() { return kCommands; }
+
+int main(int argc, const char* const* argv) {
+  try {
+    return parse_and_run(argc, argv);
+  } catch (const std::bad_alloc&) {
+    return fail("out of memory", 1);
+  } catch (const std::exception& error) {
+    return fail(std::string("unexpected: ") + error.what(), 1);
+  }
+}
+
+}  // namespace fewbit::cli

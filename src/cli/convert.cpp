@@ -1,0 +1,98 @@
+// fewbit convert: the same network in another storage.
+
+#include <algorithm>
+#include <filesystem>
+
+#include "base/text.h"
+#include "cli/commands.h"
+#include "cli/common.h"
+#include "io/onnx/writer.h"
+#include "passes/store_floats.h"
+
+namespace fewbit::cli {
+namespace {
+
+struct ConvertOptions {
+  std::string model, output, to;
+  bool external_data = false;
+  bool json = false;
+};
+
+int64_t file_bytes(const std::string& path) {
+  std::error_code error;
+  const auto bytes = std::filesystem::file_size(path, error);
+  return error ? 0 : static_cast<int64_t>(bytes);
+}
+
+Json json_of(const ConvertOptions& options, const std::vector<StoredTensor>& stored,
+             int64_t bytes_before) {
+  Json tensors = Json::array();
+  for (const StoredTensor& t : stored) {
+    tensors.push_back({{"name", t.name},
+                       {"elements", t.elements},
+                       {"became_zero", t.became_zero},
+                       {"relative_error", t.relative_error}});
+  }
+  return {{"model", options.model},
+          {"output", options.output},
+          {"to", options.to.empty() ? Json() : Json(options.to)},
+          {"file_bytes_before", bytes_before},
+          {"file_bytes", file_bytes(options.output)},
+          {"tensors", tensors}};
+}
+
+std::string text_of(const ConvertOptions& options, const std::vector<StoredTensor>& stored,
+                    int64_t bytes_before) {
+  std::string text = fmt::format("{}: {} (before: {})\n", options.output,
+                                 human_bytes(file_bytes(options.output)), human_bytes(bytes_before));
+  if (options.to.empty()) return text;
+  int64_t elements = 0, zeros = 0;
+  double worst = 0;
+  for (const StoredTensor& t : stored) {
+    elements += t.elements;
+    zeros += t.became_zero;
+    worst = std::max(worst, t.relative_error);
+  }
+  text += fmt::format("{} tensors with {} values are stored as {}; largest relative error {:.2g}\n",
+                      stored.size(), human_count(static_cast<double>(elements)), options.to, worst);
+  if (zeros > 0) text += fmt::format("{} values are too small for {} and became 0\n", zeros, options.to);
+  return text;
+}
+
+Status convert_model(const ConvertOptions& options) {
+  FEWBIT_ASSIGN(Model model, load_model(options.model));
+  const int64_t bytes_before = file_bytes(options.model);
+  std::vector<StoredTensor> stored;
+  if (!options.to.empty()) {
+    auto result = store_floats(model, options.to == "fp16" ? DType::kFloat16 : DType::kBfloat16);
+    if (!result.ok()) return std::move(result).error().with_context(options.model);
+    stored = std::move(result).value();
+  }
+  OnnxWriteOptions write;
+  write.external_data = options.external_data;
+  FEWBIT_TRY(write_onnx(model, options.output, write));
+  return options.json ? print_json(json_of(options, stored, bytes_before))
+                      : print_text(text_of(options, stored, bytes_before));
+}
+
+}  // namespace
+
+Run add_convert(CLI::App& app) {
+  auto options = std::make_shared<ConvertOptions>();
+  app.add_option("model", options->model, "ONNX model")->required()->type_name("MODEL");
+  app.add_option("-o,--output", options->output, "The ONNX file to write")
+      ->required()
+      ->type_name("OUT");
+  app.add_option("--to", options->to,
+                 "Store float32 weights in 16 bits: fp16, or bf16 (float32's range, fewer digits). "
+                 "Biases, normalizations and quantizer scales stay. Without it the model is read "
+                 "and written back")
+      ->check(CLI::IsMember({"fp16", "bf16"}))
+      ->type_name("fp16|bf16");
+  app.add_flag("--external-data", options->external_data,
+               "Put large weights into a second file, OUT.data");
+  app.add_flag("--json", options->json, "Print what was done as one JSON object");
+  return [options] { return convert_model(*options); };
+}
+
+}  // namespace fewbit::cli
