@@ -120,8 +120,7 @@ constexpr RecipeKey kKeys[] = {
     key<&Recipe::equalize>("passes.equalize", "cross-layer equalization: auto, on, off"),
     key<&Recipe::equalize_max_scale>("passes.equalize_max_scale", "bound of its scales"),
     key<&Recipe::bias_correction>("passes.bias_correction", "none, analytic, empirical"),
-    key<&Recipe::bias_rounds>("passes.bias_rounds", "rounds of empirical correction"),
-    key<&Recipe::bias_samples>("passes.bias_samples", "samples of each round; 0: all"),
+    key<&Recipe::bias_samples>("passes.bias_samples", "samples of the empirical correction; 0: all"),
     key<&Recipe::float_layers>("layers.float", "names of layers to leave in float"),
 };
 

@@ -37,8 +37,7 @@ struct Recipe {
   std::string equalize = "auto";  ///< auto: with one weight scale per tensor
   double equalize_max_scale = 64;
   std::string bias_correction = "empirical";  ///< none, analytic, empirical
-  int64_t bias_rounds = 3;
-  int64_t bias_samples = 128;
+  int64_t bias_samples = 64;
 
   std::vector<std::string> float_layers;
 };

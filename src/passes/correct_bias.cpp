@@ -4,7 +4,9 @@
 #include <cmath>
 #include <map>
 
+#include "base/progress.h"
 #include "calib/layer_statistics.h"
+#include "runtime/rewrite/rewrite.h"
 
 namespace fewbit {
 namespace {
@@ -70,34 +72,47 @@ Status correct_weight_error(Graph& graph, const std::vector<QuantizedLayer>& lay
   return {};
 }
 
+// Mean of the layer's input codes with all layers before it as they are now. Only the part of the
+// network that leads to the input runs.
+Result<std::vector<double>> measured_means(const Model& model, const QuantizedLayer& layer,
+                                           const PatchGeometry& geometry, const BatchSource& batches,
+                                           int threads) {
+  Model prefix = model;
+  prefix.graph.outputs = {layer.input_codes};
+  FEWBIT_TRY(remove_dead_nodes(prefix.graph, {}));
+  SessionOptions options;
+  options.threads = threads;
+  FEWBIT_ASSIGN(Session session, Session::create(std::move(prefix), options));
+  LayerStatistics statistics(geometry, {});
+  const QuantParams& p = layer.input_params;
+  for (int64_t i = 0; i < batches.count; ++i) {
+    FEWBIT_ASSIGN(Feeds feeds, batches.get(i));
+    FEWBIT_ASSIGN(std::vector<RuntimeValue> outputs, session.run(feeds));
+    statistics.add_codes(outputs.front().tensor(), p.scale[0], p.zero[0]);
+  }
+  return statistics.means();
+}
+
 Status correct_measured(Model& model, const std::vector<QuantizedLayer>& layers,
                         const InputMeans& means, const BatchSource& batches, int threads) {
   Graph& graph = model.graph;
-  std::map<std::string, LayerStatistics> stats;
-  Listeners listeners;
+  std::map<NodeId, const QuantizedLayer*> by_node;
   for (const QuantizedLayer& layer : layers) {
-    if (layer.bias_codes == kNone) continue;
-    FEWBIT_ASSIGN(PatchGeometry geometry, patch_geometry(graph, graph.node(layer.node)));
-    LayerStatistics* s =
-        &stats.emplace(layer.name, LayerStatistics(geometry, {})).first->second;
-    const QuantParams& p = layer.input_params;
-    listeners.emplace(graph.value(layer.input_codes).name, [s, &p](const Tensor& codes) {
-      s->add_codes(codes, p.scale[0], p.zero[0]);
-    });
+    if (layer.bias_codes != kNone) by_node[layer.node] = &layer;
   }
-  SessionOptions options;
-  options.threads = threads;
-  FEWBIT_ASSIGN(Session session, Session::create(model, options));
-  FEWBIT_TRY(stream(session, batches, listeners, "correct bias"));
-  for (const QuantizedLayer& layer : layers) {
-    if (layer.bias_codes == kNone) continue;
+  Progress bar("correct bias", "layers", static_cast<int64_t>(by_node.size()));
+  const std::vector<NodeId> order = graph.order();
+  for (NodeId id : order) {
+    if (by_node.count(id) == 0) continue;
+    const QuantizedLayer& layer = *by_node.at(id);
+    FEWBIT_ASSIGN(PatchGeometry geometry, patch_geometry(graph, graph.node(id)));
+    FEWBIT_ASSIGN(std::vector<double> seen,
+                  measured_means(model, layer, geometry, batches, threads));
     WeightView w = view_of(graph, layer);
-    const LayerStatistics& measured = stats.at(layer.name);
     const std::vector<double>& mean = means.at(layer.name);
-    std::vector<double> seen = measured.means();
     Tensor bias = graph.constant(layer.bias_codes)->clone();
     for (int64_t row = 0; row < layer.rows; ++row) {
-      size_t offset = mean_offset(measured.geometry(), layer.rows, row);
+      size_t offset = mean_offset(geometry, layer.rows, row);
       auto i = layer.weight_scale.size() == 1 ? 0 : static_cast<size_t>(row);
       double scale = static_cast<double>(layer.input_params.scale[0]) * layer.weight_scale[i];
       double wanted = layer.bias.data<float>()[row];
@@ -110,6 +125,7 @@ Status correct_measured(Model& model, const std::vector<QuantizedLayer>& layers,
       shift_bias(bias, layer, row, wanted - found);
     }
     graph.value(layer.bias_codes).constant = std::make_shared<const Tensor>(std::move(bias));
+    bar.advance();
   }
   return {};
 }
@@ -117,13 +133,9 @@ Status correct_measured(Model& model, const std::vector<QuantizedLayer>& layers,
 }  // namespace
 
 Status correct_bias(Model& model, const std::vector<QuantizedLayer>& layers,
-                    const InputMeans& float_means, const BatchSource& batches, int rounds,
-                    int threads) {
-  FEWBIT_TRY(correct_weight_error(model.graph, layers, float_means));
-  for (int round = 1; round < rounds; ++round) {
-    FEWBIT_TRY(correct_measured(model, layers, float_means, batches, threads));
-  }
-  return {};
+                    const InputMeans& float_means, const BatchSource* batches, int threads) {
+  if (batches == nullptr) return correct_weight_error(model.graph, layers, float_means);
+  return correct_measured(model, layers, float_means, *batches, threads);
 }
 
 }  // namespace fewbit

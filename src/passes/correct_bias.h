@@ -5,10 +5,11 @@
 //
 // The output is linear in the input, so its mean needs no output to be watched:
 //   E[y] = W E[x] + b      with E[x] the mean at every weight position.
-// The first round removes each layer's own weight error, W E[x] - W' E[x] (analytic); later rounds run
-// the quantized network and remove what is left, W E[x] + b - W' E[x'] - b' (empirical). Correcting
-// everything at once in the first round would make layers pay for errors that the layers before them
-// are about to remove themselves.
+// Analytic: each layer's own weight error is removed, W E[x] - W' E[x]; one linear pass over the
+// weights. Empirical: layer by layer in order, the mean E[x'] that the corrected layers before it
+// really give is measured on the integer kernels, and all that is left is removed,
+// W E[x] + b - W' E[x'] - b'. (Correcting all layers at once from one measurement diverges: every
+// layer then pays for errors that the layers before it remove as well.)
 //
 // Exact zero-cost at run time: only bias codes change. Deterministic.
 
@@ -24,11 +25,10 @@ namespace fewbit {
 /// Mean at every weight position of a layer's input, in the float network; by layer name.
 using InputMeans = std::map<std::string, std::vector<double>>;
 
-/// Changes bias codes in `model.graph` (the quantized graph that `layers` describes). `rounds` >= 1:
-/// one is analytic only. Layers without bias codes (MatMul, float activations) are left alone.
-/// `model` supplies everything a session needs besides the graph.
+/// Changes bias codes in `model.graph` (the quantized graph that `layers` describes): analytic
+/// without `batches`, empirical with them. Layers without bias codes (MatMul, float activations) are
+/// left alone.
 Status correct_bias(Model& model, const std::vector<QuantizedLayer>& layers,
-                    const InputMeans& float_means, const BatchSource& batches, int rounds,
-                    int threads);
+                    const InputMeans& float_means, const BatchSource* batches, int threads);
 
 }  // namespace fewbit

@@ -1,0 +1,318 @@
+#include "flow/quantize.h"
+
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <filesystem>
+
+#include "base/threads.h"
+#include "calib/calibrate.h"
+#include "calib/layer_statistics.h"
+#include "data/dataset.h"
+#include "eval/evaluate.h"
+#include "eval/feeds.h"
+#include "io/onnx/reader.h"
+#include "io/onnx/writer.h"
+#include "passes/correct_bias.h"
+#include "passes/quantize_graph.h"
+
+namespace fewbit {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+int64_t file_bytes(const std::string& path) {
+  std::error_code error;
+  auto bytes = std::filesystem::file_size(path, error);
+  return error ? 0 : static_cast<int64_t>(bytes);
+}
+
+int64_t peak_rss_bytes() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return static_cast<int64_t>(usage.ru_maxrss) * 1024;
+}
+
+// One run: each member function is a stage of the flow.
+class Run {
+ public:
+  explicit Run(const Recipe& recipe) : recipe_(recipe) {}
+
+  Result<QuantizeReport> operator()(const std::string& input, const std::string& output) {
+    auto start = Clock::now();
+    FEWBIT_TRY(load(input));
+    FEWBIT_TRY(prepare_graph());
+    FEWBIT_TRY(plan());
+    FEWBIT_TRY(calibrate());
+    FEWBIT_TRY(quantize());
+    FEWBIT_TRY(verify());
+    FEWBIT_TRY(save(output));
+    report_.seconds_total = seconds_since(start);
+    report_.peak_rss_bytes = peak_rss_bytes();
+    return std::move(report_);
+  }
+
+ private:
+  bool needs_data() const { return scheme_.activations == Activations::kStatic; }
+
+  SessionOptions session_options() const {
+    SessionOptions options;
+    options.threads = static_cast<int>(recipe_.threads);
+    options.seed = static_cast<uint64_t>(recipe_.seed);
+    return options;
+  }
+
+  Status load(const std::string& input) {
+    FEWBIT_ASSIGN(scheme_, scheme_of(recipe_));
+    FEWBIT_ASSIGN(model_, read_onnx(input));
+    set_threads(static_cast<int>(recipe_.threads));
+    report_.input = input;
+    report_.scheme = scheme_.name();
+    report_.target = recipe_.target;
+    report_.version = version();
+    report_.seed = recipe_.seed;
+    report_.float_bytes = file_bytes(input);
+    if (model_.onnx_opset() < 13) {
+      return unsupported("{}: opset {}; per-channel quantizers need opset 13 or newer (convert the "
+                         "model with onnx.version_converter)", input, model_.onnx_opset());
+    }
+    if (bits_of(scheme_.activation_type) == 16 && model_.onnx_opset() < 21) {
+      return unsupported("{}: opset {}; 16-bit quantizers need opset 21 or newer", input,
+                         model_.onnx_opset());
+    }
+    if (recipe_.calibration_data.empty()) {
+      if (needs_data()) {
+        return misuse("scheme {} quantizes activations: it needs calibration data (--calib SET.toml)",
+                      scheme_.name());
+      }
+      return {};
+    }
+    DataSetOverrides overrides;
+    if (recipe_.calibration_samples > 0) overrides.limit = recipe_.calibration_samples;
+    if (recipe_.seed != 0) overrides.seed = static_cast<uint64_t>(recipe_.seed);
+    FEWBIT_ASSIGN(data_, DataSet::open(recipe_.calibration_data, overrides));
+    FEWBIT_ASSIGN(report_.data_hash, data_->hash());
+    report_.calibration_samples = data_->size();
+    return {};
+  }
+
+  // The calibration samples as feeds of `session`, at most `limit` of them (0: all).
+  Result<BatchSource> batches(const Session& session, int64_t limit) const {
+    FEWBIT_ASSIGN(SampleFeeder feeder, SampleFeeder::create(session, *data_));
+    int64_t size = feeder.fixed_batch() > 0 ? feeder.fixed_batch() : recipe_.calibration_batch;
+    if (size < 1) return misuse("recipe key 'calibration.batch': expected at least 1, found {}", size);
+    int64_t whole = (limit + size - 1) / size * size;  // full batches
+    int64_t samples = limit > 0 ? std::min(whole, data_->size()) : data_->size();
+    BatchSource source;
+    source.count = (samples + size - 1) / size;
+    const DataSet* data = &*data_;
+    source.get = [=](int64_t i) -> Result<Feeds> {
+      int64_t begin = i * size;
+      int64_t count = std::min(size, samples - begin);
+      FEWBIT_ASSIGN(Batch batch, data->batch(begin, count));
+      return feeder.feeds(batch, 0, count);
+    };
+    return source;
+  }
+
+  // One small batch that the passes are verified on: real data, or zeros where there is none.
+  Result<Feeds> probe(const Session& session) const {
+    if (data_) {
+      FEWBIT_ASSIGN(SampleFeeder feeder, SampleFeeder::create(session, *data_));
+      int64_t count = std::min<int64_t>(data_->size(), std::max<int64_t>(feeder.fixed_batch(), 2));
+      FEWBIT_ASSIGN(Batch batch, data_->batch(0, count));
+      return feeder.feeds(batch, 0, count);
+    }
+    Feeds feeds;
+    for (const auto& [name, type] : session.inputs()) {
+      if (!type.shape) return unsupported("input '{}' has no shape: give calibration data", name);
+      Dims dims;
+      for (const Dim& d : *type.shape) dims.push_back(d.known() ? d.value : 1);
+      feeds.emplace_back(name, Tensor::zeros(type.elem, dims));
+    }
+    return feeds;
+  }
+
+  Status prepare_graph() {
+    PrepareOptions options;
+    options.fold_batch_norm = recipe_.fold_batch_norm;
+    options.equalize = recipe_.equalize == "on" ||
+                       (recipe_.equalize == "auto" &&
+                        scheme_.weight_granularity == Granularity::kTensor);
+    options.equalization.max_scale = static_cast<float>(recipe_.equalize_max_scale);
+    options.threads = static_cast<int>(recipe_.threads);
+    original_ = model_;
+    FEWBIT_ASSIGN(Session session, Session::create(model_, session_options()));
+    FEWBIT_ASSIGN(Feeds feeds, probe(session));
+    FEWBIT_ASSIGN(report_.passes, prepare(model_, options, feeds));
+    return {};
+  }
+
+  Status plan() {
+    placement_ = place_quantizers(model_.graph, scheme_);
+    for (const std::string& name : recipe_.float_layers) {
+      bool found = std::any_of(placement_.layers.begin(), placement_.layers.end(),
+                               [&](const LayerPlacement& l) { return l.name == name; });
+      if (!found) return misuse("recipe key 'layers.float': the model has no layer '{}'", name);
+    }
+    for (const LayerPlacement& l : placement_.layers) {
+      if (recipe_.strict && !l.integer) {
+        return unsupported("--strict: {} '{}' stays in float: {}", l.op_type, l.name, l.reason);
+      }
+    }
+    return {};
+  }
+
+  // One pass over the data: ranges of the values with a quantizer, means at the layers' inputs.
+  Status calibrate() {
+    if (!needs_data()) return {};
+    auto start = Clock::now();
+    std::vector<std::string> values;
+    for (const auto& [value, source] : placement_.quantized) {
+      if (value == source) values.push_back(model_.graph.value(value).name);
+    }
+    FEWBIT_ASSIGN(ObserverSet observers,
+                  ObserverSet::create(values, scheme_.observer, scheme_.observer_options));
+    Listeners listeners;
+    observers.listen(listeners);
+    std::map<std::string, LayerStatistics> statistics;
+    FEWBIT_ASSIGN(Session session, Session::create(model_, session_options()));
+    FEWBIT_ASSIGN(BatchSource bias_source, batches(session, recipe_.bias_samples));
+    if (recipe_.bias_correction != "none") {
+      for (const LayerPlacement& layer : placement_.layers) {
+        if (!layer.weighted) continue;
+        const Node& node = model_.graph.node(layer.node);
+        FEWBIT_ASSIGN(PatchGeometry geometry, patch_geometry(model_.graph, node));
+        LayerStatistics* s =
+            &statistics.emplace(layer.name, LayerStatistics(geometry, {})).first->second;
+        // Means are compared with those of the quantized network on the same samples, and only
+        // those: another sample's mean differs by more than quantization changes it.
+        int64_t left = bias_source.count;
+        listeners.emplace(model_.graph.value(node.input(0)).name, [s, left](const Tensor& v) mutable {
+          if (left-- > 0) s->add(v);
+        });
+      }
+    }
+    FEWBIT_ASSIGN(BatchSource source, batches(session, 0));
+    FEWBIT_TRY(stream(session, source, listeners, "calibrate"));
+    RangeTarget target{bits_of(scheme_.activation_type), scheme_.activation_symmetric};
+    FEWBIT_ASSIGN(ranges_, observers.ranges(target));
+    for (const auto& [name, s] : statistics) means_[name] = s.means();
+    report_.seconds_calibrate = seconds_since(start);
+    return {};
+  }
+
+  Status quantize() {
+    FEWBIT_ASSIGN(QuantizedGraph quantized,
+                  quantize_graph(model_.graph, placement_, ranges_, scheme_));
+    quantized_ = model_;
+    quantized_.graph = std::move(quantized.graph);
+    layers_ = std::move(quantized.layers);
+    if (needs_data() && recipe_.bias_correction != "none") {
+      bool empirical = recipe_.bias_correction == "empirical";
+      BatchSource source;
+      if (empirical) {
+        FEWBIT_ASSIGN(Session session, Session::create(quantized_, session_options()));
+        FEWBIT_ASSIGN(source, batches(session, recipe_.bias_samples));
+      }
+      FEWBIT_TRY(correct_bias(quantized_, layers_, means_, empirical ? &source : nullptr,
+                              static_cast<int>(recipe_.threads)));
+    }
+    return {};
+  }
+
+  Status verify() {
+    FEWBIT_ASSIGN(Session float_session, Session::create(original_, session_options()));
+    FEWBIT_ASSIGN(Session session, Session::create(quantized_, session_options()));
+    list_layers();
+    if (!recipe_.evaluation_data.empty()) {
+      FEWBIT_ASSIGN(DataSet data, DataSet::open(recipe_.evaluation_data));
+      return measure(session, float_session, data);
+    }
+    if (!data_) return {};
+    constexpr int64_t kVerifySamples = 32;
+    DataSetOverrides overrides;
+    overrides.limit = std::min(kVerifySamples, data_->size());
+    FEWBIT_ASSIGN(DataSet data, DataSet::open(recipe_.calibration_data, overrides));
+    return measure(session, float_session, data);
+  }
+
+  Status measure(Session& session, Session& float_session, const DataSet& data) {
+    EvaluateOptions options;
+    options.progress = "verify";
+    FEWBIT_ASSIGN(Evaluation e, evaluate(session, &float_session, data, options));
+    report_.output_sqnr_db = e.sqnr_db;
+    report_.verify_samples = e.samples;
+    auto accuracy = [&](const Accuracy& a) {
+      return AccuracyReport{e.samples, true, a.top1, a.top1_low, a.top1_high, a.top5};
+    };
+    if (e.accuracy) report_.accuracy = accuracy(*e.accuracy);
+    if (e.baseline_accuracy) report_.float_accuracy = accuracy(*e.baseline_accuracy);
+    if (e.difference) {
+      report_.accuracy_drop = -e.difference->points;
+      report_.drop_low = -e.difference->high;
+      report_.drop_high = -e.difference->low;
+      report_.mcnemar_p = e.difference->mcnemar_p;
+    }
+    return {};
+  }
+
+  void list_layers() {
+    for (const LayerPlacement& placed : placement_.layers) {
+      LayerReport layer;
+      layer.name = placed.name;
+      layer.op_type = placed.op_type;
+      layer.reason = placed.reason;
+      layer.scheme = !placed.integer ? "float" : placed.weighted ? scheme_.name() : "a8";
+      for (const QuantizedLayer& q : layers_) {
+        if (q.name != placed.name) continue;
+        layer.measured = true;
+        layer.weight_sqnr_db = q.weight_sqnr_db;
+        layer.float_bytes = q.weight.bytes() + q.bias.bytes();
+        layer.bytes = q.weight.elements() + q.bias.bytes() +
+                      static_cast<int64_t>(q.weight_scale.size()) * 5;
+      }
+      report_.layers.push_back(std::move(layer));
+    }
+  }
+
+  Status save(const std::string& output) {
+    quantized_.producer_name = "fewbit";
+    quantized_.producer_version = version();
+    quantized_.metadata["fewbit.version"] = version();
+    quantized_.metadata["fewbit.recipe"] = to_toml(recipe_);
+    quantized_.metadata["fewbit.seed"] = std::to_string(recipe_.seed);
+    if (!report_.data_hash.empty()) quantized_.metadata["fewbit.data_sha256"] = report_.data_hash;
+    FEWBIT_TRY(write_onnx(quantized_, output));
+    report_.output = output;
+    report_.bytes = file_bytes(output);
+    return {};
+  }
+
+  const Recipe& recipe_;
+  QuantScheme scheme_;
+  Model original_, model_, quantized_;  // as read; prepared; with quantizers
+  std::optional<DataSet> data_;
+  Placement placement_;
+  Ranges ranges_;
+  InputMeans means_;
+  std::vector<QuantizedLayer> layers_;
+  QuantizeReport report_;
+};
+
+}  // namespace
+
+std::string version() { return FEWBIT_VERSION; }
+
+Result<QuantizeReport> quantize_file(const std::string& input, const std::string& output,
+                                     const Recipe& recipe) {
+  return Run(recipe)(input, output);
+}
+
+}  // namespace fewbit
