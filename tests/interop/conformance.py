@@ -8,8 +8,8 @@ one process (fewbit_conformance), compares the outputs as ONNX's own runner does
     pass / unsupported (grouped by operator) / wrong
 
 A case passes if each output has the expected type, shape and values: floats within the case's
-tolerances (rtol 1e-3, atol 1e-7 unless it says otherwise, and one unit in the last place of narrow
-types), everything else exactly.
+tolerances (rtol 1e-3, atol 1e-7 unless it says otherwise; for bfloat16 ONNX's runner grants two units
+in the last place), everything else exactly. What is exempt from that is listed by name, with a reason.
 """
 import argparse
 import collections
@@ -18,6 +18,7 @@ import dataclasses
 import io
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -42,6 +43,14 @@ RANDOM = {
     "test_training_dropout_default": "random mask",
     "test_training_dropout_default_mask": "random mask",
     "test_training_dropout_mask": "random mask",
+}
+
+# Cases whose expected values are no more exact than this: (rtol, atol, why).
+WIDER = {
+    "test_attention_4d_causal_fp16_expanded":
+        (2.0 ** -9, 1e-7, "rounded to float16 after each of some thirty nodes: two units"),
+    "test_dft_inverse": (1e-3, 1e-6, "float32 noise of up to 2e-7 is expected where 0 is exact"),
+    "test_dft_inverse_opset19": (1e-3, 1e-6, "as test_dft_inverse"),
 }
 
 
@@ -149,14 +158,18 @@ def write_cases(cases, folder):
 
 # ------------------------------------------------------------------------------------- comparison
 
-# One unit in the last place, relative: what rounding a result that is right to within the case's own
-# tolerance may cost in a narrow type.
-ULP = {
-    TensorProto.FLOAT16: 2.0 ** -10,
-    TensorProto.BFLOAT16: 2.0 ** -7,
-    TensorProto.FLOAT8E4M3FN: 0, TensorProto.FLOAT8E4M3FNUZ: 0, TensorProto.FLOAT8E5M2: 0,
-    TensorProto.FLOAT8E5M2FNUZ: 0, TensorProto.FLOAT4E2M1: 0, TensorProto.FLOAT8E8M0: 0,
+NARROW_FLOATS = {
+    TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.FLOAT8E4M3FN, TensorProto.FLOAT8E4M3FNUZ,
+    TensorProto.FLOAT8E5M2, TensorProto.FLOAT8E5M2FNUZ, TensorProto.FLOAT4E2M1,
+    TensorProto.FLOAT8E8M0,
 }
+BFLOAT16_RTOL = 2.0 ** -6
+
+
+def tolerances(case, data_type):
+    """(rtol, atol) of a floating-point output."""
+    rtol, atol, _ = WIDER.get(case.name, (case.rtol, case.atol, ""))
+    return (max(rtol, BFLOAT16_RTOL) if data_type == TensorProto.BFLOAT16 else rtol), atol
 
 
 def compare_tensors(expected, got, case):
@@ -174,12 +187,12 @@ def compare_tensors(expected, got, case):
         equal = [x.encode() if isinstance(x, str) else x for x in a.reshape(-1)] == [
             x.encode() if isinstance(x, str) else x for x in b.reshape(-1)]
         return None if equal else f"{a.tolist()}, expected {b.tolist()}"
-    is_float = got.data_type in ULP or b.dtype.kind in "fc"
+    is_float = got.data_type in NARROW_FLOATS or b.dtype.kind in "fc"
     if is_float:
         wide = b.dtype if b.dtype.kind == "c" or b.dtype == np.float64 else np.float32
         a, b = a.astype(wide), b.astype(wide)
-        close = np.isclose(a, b, rtol=max(case.rtol, ULP.get(got.data_type, 0)), atol=case.atol,
-                           equal_nan=True)
+        rtol, atol = tolerances(case, got.data_type)
+        close = np.isclose(a, b, rtol=rtol, atol=atol, equal_nan=True)
     else:
         close = a == b
     if np.all(close):
@@ -265,11 +278,13 @@ def summary(outcomes, cases):
     counts = collections.Counter(o.kind for o in outcomes)
     lines = [f"pass {counts['pass']}   unsupported {counts['unsupported']}   wrong {counts['wrong']}"
              f"   of {len(outcomes)}"]
-    groups = collections.Counter(o.reason for o in outcomes if o.kind == "unsupported")
+    groups = collections.Counter(re.sub(r"^\S*model\.onnx: ", "", o.reason)
+                                 for o in outcomes if o.kind == "unsupported")
     lines += [f"  unsupported {n:4d}  {reason}" for reason, n in groups.most_common()]
     lines += [f"  wrong  {o.name}: {o.reason}" for o in outcomes if o.kind == "wrong"]
     random = [c.name for c in cases if c.name in RANDOM]
     lines.append(f"  values not compared (random): {', '.join(random)}")
+    lines += [f"  wider tolerance for {c.name}: {WIDER[c.name][2]}" for c in cases if c.name in WIDER]
     return "\n".join(lines)
 
 
