@@ -10,13 +10,15 @@ namespace {
 
 std::vector<SchemaRow> concatenate() {
   std::vector<SchemaRow> rows;
-  for (auto table :
-       {infer::elementwise_rows(), infer::binary_rows(), infer::shape_rows(), infer::resize_rows(),
-        infer::gather_rows(), infer::join_rows(), infer::slice_rows(), infer::scatter_rows(), infer::reduce_rows(), infer::conv_rows(),
-        infer::pool_rows(), infer::matmul_rows(), infer::norm_rows(), infer::attention_rows(),
-        infer::rnn_rows(), infer::quant_rows(), infer::contrib_rows(), infer::constant_rows(),
-        infer::control_flow_rows(), infer::sequence_rows(), infer::signal_rows(),
-        infer::detection_rows(), infer::loss_rows(), infer::text_rows()}) {
+  for (auto table : {infer::elementwise_rows(),  infer::binary_rows(),    infer::shape_rows(),
+                     infer::resize_rows(),       infer::gather_rows(),    infer::join_rows(),
+                     infer::slice_rows(),        infer::scatter_rows(),   infer::reduce_rows(),
+                     infer::conv_rows(),         infer::pool_rows(),      infer::matmul_rows(),
+                     infer::norm_rows(),         infer::attention_rows(), infer::rnn_rows(),
+                     infer::quant_rows(),        infer::contrib_rows(),   infer::constant_rows(),
+                     infer::control_flow_rows(), infer::sequence_rows(),  infer::signal_rows(),
+                     infer::detection_rows(),    infer::loss_rows(),      infer::text_rows(),
+                     infer::fewbit_rows()}) {
     rows.insert(rows.end(), table.begin(), table.end());
   }
   return rows;

@@ -31,5 +31,6 @@ std::span<const SchemaRow> signal_rows();
 std::span<const SchemaRow> detection_rows();
 std::span<const SchemaRow> loss_rows();
 std::span<const SchemaRow> text_rows();
+std::span<const SchemaRow> fewbit_rows();
 
 }  // namespace fewbit::infer

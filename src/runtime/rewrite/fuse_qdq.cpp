@@ -469,6 +469,7 @@ bool Fuser::fuse_table(NodeId id) {
   fused.domain = "ai.fewbit";
   fused.opset = 1;
   fused.attributes["function"] = node.op_type;
+  fused.attributes["to"] = static_cast<int64_t>(tail->quantizer.params.type);
   fused.inputs = {x->quantized,
                   graph_.add_constant(graph_.unique_name("table"), std::move(*table))};
   replace(id, std::move(fused), *tail);
