@@ -13,7 +13,9 @@ constexpr Row kRows[] = {{"plain", 1}, {"channels_last", 1}, {"blocked8c", 8}, {
 
 }  // namespace
 
-std::string_view name_of(Layout layout) { return kRows[static_cast<size_t>(layout)].name; }
+std::string_view name_of(Layout layout) {
+  return kRows[static_cast<size_t>(layout)].name;
+}
 
 int64_t layout_elems(Layout layout, std::span<const int64_t> dims) {
   const int64_t block = kRows[static_cast<size_t>(layout)].channel_block;

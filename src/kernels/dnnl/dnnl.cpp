@@ -51,7 +51,9 @@ bool dnnl_has_fast(DType type) {
 
 namespace internal {
 
-void DnnlOpDeleter::operator()(DnnlOp* op) const { delete op; }
+void DnnlOpDeleter::operator()(DnnlOp* op) const {
+  delete op;
+}
 
 const dnnl::engine& engine() {
   static const dnnl::engine e(dnnl::engine::kind::cpu, 0);
@@ -100,14 +102,15 @@ dnnl::memory::desc strided_desc(const std::vector<int64_t>& dims,
 
 std::vector<int64_t> row_major_strides(const std::vector<int64_t>& dims) {
   std::vector<int64_t> strides(dims.size(), 1);
-  for (size_t i = dims.size(); i-- > 1;) strides[i - 1] = strides[i] * std::max<int64_t>(dims[i], 1);
+  for (size_t i = dims.size(); i-- > 1;)
+    strides[i - 1] = strides[i] * std::max<int64_t>(dims[i], 1);
   return strides;
 }
 
 Layout required_layout(const dnnl::memory::desc& desc, const std::vector<int64_t>& dims,
                        DType type) {
-  for (Layout layout : {Layout::kPlain, Layout::kChannelsLast, Layout::kBlocked8c,
-                        Layout::kBlocked16c})
+  for (Layout layout :
+       {Layout::kPlain, Layout::kChannelsLast, Layout::kBlocked8c, Layout::kBlocked16c})
     if (desc == activation_desc(dims, type, layout)) return layout;
   throw dnnl::error(dnnl_unimplemented, "the preferred layout is none of plain, nhwc, 8c, 16c");
 }
@@ -135,8 +138,7 @@ void DnnlOp::point(dnnl::memory& memory, const void* data) {
 void DnnlOp::run(void* scratch_data) {
   if (scratch_bytes > 0) {
     if (scratch_data == nullptr) {
-      if (!own_scratch)
-        own_scratch.reset(new (std::align_val_t{64}) std::byte[scratch_bytes]);
+      if (!own_scratch) own_scratch.reset(new (std::align_val_t{64}) std::byte[scratch_bytes]);
       scratch_data = own_scratch.get();
     }
     point(scratch, scratch_data);
@@ -160,11 +162,23 @@ void DnnlOp::place_residual(const void* residual, void* dst_data) const {
 
 }  // namespace internal
 
-size_t DnnlPrimitive::scratch_bytes() const { return op_->scratch_bytes; }
-std::string DnnlPrimitive::implementation() const { return op_->implementation; }
-const std::vector<int64_t>& DnnlPrimitive::dst_dims() const { return op_->dst_dims; }
-Layout DnnlPrimitive::src_layout() const { return op_->src_layout; }
-Layout DnnlPrimitive::dst_layout() const { return op_->dst_layout; }
-int DnnlPrimitive::threads() const { return op_->threads; }
+size_t DnnlPrimitive::scratch_bytes() const {
+  return op_->scratch_bytes;
+}
+std::string DnnlPrimitive::implementation() const {
+  return op_->implementation;
+}
+const std::vector<int64_t>& DnnlPrimitive::dst_dims() const {
+  return op_->dst_dims;
+}
+Layout DnnlPrimitive::src_layout() const {
+  return op_->src_layout;
+}
+Layout DnnlPrimitive::dst_layout() const {
+  return op_->dst_layout;
+}
+int DnnlPrimitive::threads() const {
+  return op_->threads;
+}
 
 }  // namespace fewbit

@@ -71,13 +71,14 @@ class DnnlPrimitive {
 };
 
 struct DnnlConvSpec {
-  DType type = DType::kFloat32;       ///< of source and destination
-  std::vector<int64_t> src_dims;      ///< [N, C, spatial...], 1 to 3 spatial dimensions
-  std::vector<int64_t> weight_dims;   ///< [O, C / groups, spatial...]; transposed: [C, O / groups, ...]
+  DType type = DType::kFloat32;   ///< of source and destination
+  std::vector<int64_t> src_dims;  ///< [N, C, spatial...], 1 to 3 spatial dimensions
+  std::vector<int64_t>
+      weight_dims;  ///< [O, C / groups, spatial...]; transposed: [C, O / groups, ...]
   int64_t groups = 1;
-  std::vector<int64_t> strides;       ///< per spatial dimension; empty: all 1
-  std::vector<int64_t> dilations;     ///< ONNX's: 1 is dense; empty: all 1
-  std::vector<int64_t> pads_begin;    ///< empty: all 0
+  std::vector<int64_t> strides;     ///< per spatial dimension; empty: all 1
+  std::vector<int64_t> dilations;   ///< ONNX's: 1 is dense; empty: all 1
+  std::vector<int64_t> pads_begin;  ///< empty: all 0
   std::vector<int64_t> pads_end;
   std::vector<int64_t> output_padding;  ///< transposed only: rows added at the end; empty: all 0
   /// nullopt: oneDNN chooses; ask src_layout() and dst_layout() afterwards.
@@ -90,12 +91,10 @@ struct DnnlConvSpec {
 class DnnlConv : public DnnlPrimitive {
  public:
   /// weights: weight_dims float32 row-major; bias: [O] float32 or nullptr.
-  static Result<DnnlConv> create(const DnnlConvSpec& spec, const float* weights,
-                                 const float* bias);
+  static Result<DnnlConv> create(const DnnlConvSpec& spec, const float* weights, const float* bias);
   /// residual: as dst in type, dims and layout; only with post.add_residual. If it is dst itself,
   /// the sum is formed in place; otherwise it is first copied there.
-  void execute(const void* src, void* dst, const void* residual = nullptr,
-               void* scratch = nullptr);
+  void execute(const void* src, void* dst, const void* residual = nullptr, void* scratch = nullptr);
 
  private:
   using DnnlPrimitive::DnnlPrimitive;
@@ -107,8 +106,7 @@ class DnnlConvTranspose : public DnnlPrimitive {
  public:
   static Result<DnnlConvTranspose> create(const DnnlConvSpec& spec, const float* weights,
                                           const float* bias);
-  void execute(const void* src, void* dst, const void* residual = nullptr,
-               void* scratch = nullptr);
+  void execute(const void* src, void* dst, const void* residual = nullptr, void* scratch = nullptr);
 
  private:
   using DnnlPrimitive::DnnlPrimitive;
@@ -147,11 +145,11 @@ enum class PoolKind : uint8_t { kMax, kAverageExcludePad, kAverageIncludePad };
 struct DnnlPoolSpec {
   DType type = DType::kFloat32;
   PoolKind kind = PoolKind::kMax;
-  std::vector<int64_t> src_dims;   ///< [N, C, spatial...], 1 to 3 spatial dimensions
-  std::vector<int64_t> kernel;     ///< per spatial dimension
-  std::vector<int64_t> strides;    ///< empty: all 1
-  std::vector<int64_t> dilations;  ///< 1 is dense; empty: all 1
-  std::vector<int64_t> pads_begin; ///< empty: all 0; below the kernel's extent
+  std::vector<int64_t> src_dims;    ///< [N, C, spatial...], 1 to 3 spatial dimensions
+  std::vector<int64_t> kernel;      ///< per spatial dimension
+  std::vector<int64_t> strides;     ///< empty: all 1
+  std::vector<int64_t> dilations;   ///< 1 is dense; empty: all 1
+  std::vector<int64_t> pads_begin;  ///< empty: all 0; below the kernel's extent
   std::vector<int64_t> pads_end;
   Layout layout = Layout::kChannelsLast;  ///< of both
 };

@@ -1,5 +1,5 @@
-// Whole networks' convolutions at batch 1, in each activation layout: what the executor should carry
-// between operators. README.md holds the finding.
+// Whole networks' convolutions at batch 1, in each activation layout: what the executor should
+// carry between operators. README.md holds the finding.
 #include <benchmark/benchmark.h>
 #include <omp.h>
 
@@ -43,16 +43,16 @@ void run_net(benchmark::State& state, Net (*make)(), Layout layout) {
   std::vector<Step> steps;
   double flops = 0;
   for (const ConvLayer& layer : net.layers) {
-    const size_t count = static_cast<size_t>(layer.out) * (layer.in / layer.groups) *
-                         layer.kernel * layer.kernel;
+    const size_t count =
+        static_cast<size_t>(layer.out) * (layer.in / layer.groups) * layer.kernel * layer.kernel;
     const std::vector<float> weights(count, 0.01f), bias(layer.out, 0.1f);
     auto conv = DnnlConv::create(spec_of(layer, layout), weights.data(), bias.data());
     if (!conv.ok()) return state.SkipWithError(conv.error().message.c_str());
     const auto& dims = conv->dst_dims();
     flops += 2.0 * static_cast<double>(count) * static_cast<double>(dims[2] * dims[3]);
     const size_t i = steps.size();
-    steps.push_back({std::move(*conv), buffers[i % 2].data(), buffers[(i + 1) % 2].data(),
-                     layer.residual});
+    steps.push_back(
+        {std::move(*conv), buffers[i % 2].data(), buffers[(i + 1) % 2].data(), layer.residual});
   }
   for (auto _ : state)
     for (Step& s : steps) s.conv.execute(s.src, s.dst, s.residual ? s.dst : nullptr);
@@ -61,13 +61,25 @@ void run_net(benchmark::State& state, Net (*make)(), Layout layout) {
   omp_set_num_threads(before);
 }
 
-#define FEWBIT_NET(net)                                                                      \
-  BENCHMARK_CAPTURE(run_net, net##_channels_last, net, Layout::kChannelsLast)                \
-      ->ArgName("threads")->Arg(1)->Arg(2)->Unit(benchmark::kMicrosecond)->UseRealTime();    \
-  BENCHMARK_CAPTURE(run_net, net##_blocked16c, net, Layout::kBlocked16c)                     \
-      ->ArgName("threads")->Arg(1)->Arg(2)->Unit(benchmark::kMicrosecond)->UseRealTime();    \
-  BENCHMARK_CAPTURE(run_net, net##_plain, net, Layout::kPlain)                               \
-      ->ArgName("threads")->Arg(1)->Arg(2)->Unit(benchmark::kMicrosecond)->UseRealTime()
+#define FEWBIT_NET(net)                                                       \
+  BENCHMARK_CAPTURE(run_net, net##_channels_last, net, Layout::kChannelsLast) \
+      ->ArgName("threads")                                                    \
+      ->Arg(1)                                                                \
+      ->Arg(2)                                                                \
+      ->Unit(benchmark::kMicrosecond)                                         \
+      ->UseRealTime();                                                        \
+  BENCHMARK_CAPTURE(run_net, net##_blocked16c, net, Layout::kBlocked16c)      \
+      ->ArgName("threads")                                                    \
+      ->Arg(1)                                                                \
+      ->Arg(2)                                                                \
+      ->Unit(benchmark::kMicrosecond)                                         \
+      ->UseRealTime();                                                        \
+  BENCHMARK_CAPTURE(run_net, net##_plain, net, Layout::kPlain)                \
+      ->ArgName("threads")                                                    \
+      ->Arg(1)                                                                \
+      ->Arg(2)                                                                \
+      ->Unit(benchmark::kMicrosecond)                                         \
+      ->UseRealTime()
 FEWBIT_NET(mobilenet_v2);
 FEWBIT_NET(mobilenet_v1_075);
 FEWBIT_NET(squeezenet11);

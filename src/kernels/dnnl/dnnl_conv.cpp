@@ -13,9 +13,9 @@ using Dims = std::vector<int64_t>;
 
 struct Geometry {
   Window window;
-  Dims dst_dims;       // [N, O, spatial...]
-  Dims weight_dims;    // oneDNN's: [g,] O/g, C/g, spatial...
-  Dims weight_strides; // of the caller's array, in that order of dimensions
+  Dims dst_dims;        // [N, O, spatial...]
+  Dims weight_dims;     // oneDNN's: [g,] O/g, C/g, spatial...
+  Dims weight_strides;  // of the caller's array, in that order of dimensions
 };
 
 Result<Geometry> conv_geometry(const DnnlConvSpec& spec, bool transposed) {
@@ -93,10 +93,9 @@ DnnlOp* build(const DnnlConvSpec& spec, const Geometry& g, const dnnl::primitive
   const memory::desc bias_desc =
       bias ? memory::desc({g.dst_dims[1]}, memory::data_type::f32, memory::format_tag::a)
            : memory::desc();
-  auto pd = describe<Forward>(algorithm, activation_desc(spec.src_dims, spec.type, spec.src_layout),
-                              weights_any, bias_desc,
-                              activation_desc(g.dst_dims, spec.type, spec.dst_layout), g.window,
-                              attr);
+  auto pd = describe<Forward>(
+      algorithm, activation_desc(spec.src_dims, spec.type, spec.src_layout), weights_any, bias_desc,
+      activation_desc(g.dst_dims, spec.type, spec.dst_layout), g.window, attr);
   op->src_layout = required_layout(pd.src_desc(), spec.src_dims, spec.type);
   op->dst_layout = required_layout(pd.dst_desc(), g.dst_dims, spec.type);
   op->dst_dims = g.dst_dims;
@@ -131,9 +130,9 @@ Result<DnnlConv> DnnlConv::create(const DnnlConvSpec& spec, const float* weights
   FEWBIT_ASSIGN(const Geometry g, conv_geometry(spec, /*transposed=*/false));
   FEWBIT_ASSIGN(const auto attr, make_attr(spec.post));
   FEWBIT_ASSIGN(DnnlOp * op, guarded("convolution", [&] {
-    return build<dnnl::convolution_forward>(spec, g, attr, dnnl::algorithm::convolution_direct,
-                                            weights, bias);
-  }));
+                  return build<dnnl::convolution_forward>(
+                      spec, g, attr, dnnl::algorithm::convolution_direct, weights, bias);
+                }));
   return DnnlConv(Handle(op));
 }
 
@@ -149,9 +148,9 @@ Result<DnnlConvTranspose> DnnlConvTranspose::create(const DnnlConvSpec& spec, co
   FEWBIT_ASSIGN(const Geometry g, conv_geometry(spec, /*transposed=*/true));
   FEWBIT_ASSIGN(const auto attr, make_attr(spec.post));
   FEWBIT_ASSIGN(DnnlOp * op, guarded("transposed convolution", [&] {
-    return build<dnnl::deconvolution_forward>(spec, g, attr, dnnl::algorithm::deconvolution_direct,
-                                              weights, bias);
-  }));
+                  return build<dnnl::deconvolution_forward>(
+                      spec, g, attr, dnnl::algorithm::deconvolution_direct, weights, bias);
+                }));
   return DnnlConvTranspose(Handle(op));
 }
 

@@ -60,8 +60,8 @@ dnnl::memory::desc activation_desc(const std::vector<int64_t>& dims, DType type,
 dnnl::memory::desc strided_desc(const std::vector<int64_t>& dims,
                                 const std::vector<int64_t>& strides_elems, DType type);
 std::vector<int64_t> row_major_strides(const std::vector<int64_t>& dims);
-/// The layout that a descriptor is in; throws dnnl::error (see guarded) if it is none of ours, which
-/// can only happen where the layout was left to oneDNN.
+/// The layout that a descriptor is in; throws dnnl::error (see guarded) if it is none of ours,
+/// which can only happen where the layout was left to oneDNN.
 Layout required_layout(const dnnl::memory::desc& desc, const std::vector<int64_t>& dims,
                        DType type);
 

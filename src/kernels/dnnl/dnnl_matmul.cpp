@@ -11,7 +11,8 @@ namespace {
 using namespace internal;
 using Dims = std::vector<int64_t>;
 
-/// One loop of the batch: its extent, and the distance between neighbours in a and b (0: broadcast).
+/// One loop of the batch: its extent, and the distance between neighbours in a and b (0:
+/// broadcast).
 struct BatchLoop {
   int64_t extent, a_stride, b_stride;
 };
@@ -54,9 +55,15 @@ Result<Problem> plan(const DnnlMatMulSpec& spec) {
   const Dims& a = spec.a.dims;
   const Dims& b = spec.b.dims;
   const size_t ra = a.size(), rb = b.size(), rank = std::max(ra, rb);
-  Problem p{.batch = {}, .m = a[ra - 2], .k = a[ra - 1], .n = b[rb - 1],
-            .a_row = a_strides[ra - 2], .a_col = a_strides[ra - 1],
-            .b_row = b_strides[rb - 2], .b_col = b_strides[rb - 1], .dst_dims = {}};
+  Problem p{.batch = {},
+            .m = a[ra - 2],
+            .k = a[ra - 1],
+            .n = b[rb - 1],
+            .a_row = a_strides[ra - 2],
+            .a_col = a_strides[ra - 1],
+            .b_row = b_strides[rb - 2],
+            .b_col = b_strides[rb - 1],
+            .dst_dims = {}};
   if (b[rb - 2] != p.k) return bad_input("inner dimensions {} and {} differ", p.k, b[rb - 2]);
   for (size_t i = 0; i + 2 < rank; ++i) {
     const bool has_a = i + ra >= rank, has_b = i + rb >= rank;
@@ -83,8 +90,8 @@ Result<Problem> plan(const DnnlMatMulSpec& spec) {
 /// Descriptor of one operand: [batch..., rows, cols], broadcast batch loops as extent 1.
 dnnl::memory::desc operand_desc(const Problem& p, bool is_a, DType type) {
   Dims dims, strides;
-  int64_t span = is_a ? std::max(p.m * p.a_row, p.k * p.a_col)
-                      : std::max(p.k * p.b_row, p.n * p.b_col);
+  int64_t span =
+      is_a ? std::max(p.m * p.a_row, p.k * p.a_col) : std::max(p.k * p.b_row, p.n * p.b_col);
   for (const BatchLoop& loop : p.batch) {
     const int64_t stride = is_a ? loop.a_stride : loop.b_stride;
     dims.push_back(stride == 0 ? 1 : loop.extent);
@@ -150,9 +157,8 @@ Result<DnnlMatMul> DnnlMatMul::create(const DnnlMatMulSpec& spec, const void* co
                                       const float* bias) {
   FEWBIT_ASSIGN(const Problem p, plan(spec));
   FEWBIT_ASSIGN(const auto attr, make_attr(spec.post));
-  FEWBIT_ASSIGN(DnnlOp * op, guarded("matrix product", [&] {
-    return build(spec, p, attr, constant_b, bias);
-  }));
+  FEWBIT_ASSIGN(DnnlOp * op,
+                guarded("matrix product", [&] { return build(spec, p, attr, constant_b, bias); }));
   return DnnlMatMul(Handle(op));
 }
 

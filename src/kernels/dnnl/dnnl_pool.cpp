@@ -64,9 +64,8 @@ DnnlOp* build(const DnnlPoolSpec& spec, const Window& w, const std::vector<int64
 }  // namespace
 
 Result<DnnlPool> DnnlPool::create(const DnnlPoolSpec& spec) {
-  FEWBIT_ASSIGN(const Window w,
-                complete_window(spec.src_dims, spec.kernel, spec.strides, spec.dilations,
-                                spec.pads_begin, spec.pads_end));
+  FEWBIT_ASSIGN(const Window w, complete_window(spec.src_dims, spec.kernel, spec.strides,
+                                                spec.dilations, spec.pads_begin, spec.pads_end));
   std::vector<int64_t> dst_dims = {spec.src_dims[0], spec.src_dims[1]};
   for (size_t i = 0; i < w.kernel.size(); ++i) {
     const int64_t extent = (w.kernel[i] - 1) * w.dilations[i] + 1;

@@ -62,7 +62,9 @@ const Spelling* find(UnaryOp op) {
 
 }  // namespace
 
-bool dnnl_can_fuse(const Unary& activation) { return find(activation.op) != nullptr; }
+bool dnnl_can_fuse(const Unary& activation) {
+  return find(activation.op) != nullptr;
+}
 
 namespace internal {
 

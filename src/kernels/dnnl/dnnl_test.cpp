@@ -52,20 +52,32 @@ bool next(Dims& index, const Dims& dims) {
 
 double activate(const Unary& u, double x) {
   switch (u.op) {
-    case UnaryOp::kRelu: return std::max(x, 0.0);
-    case UnaryOp::kLeakyRelu: return x >= 0 ? x : u.alpha * x;
-    case UnaryOp::kClip: return std::min(std::max(x, double{u.alpha}), double{u.beta});
-    case UnaryOp::kElu: return x >= 0 ? x : u.alpha * std::expm1(x);
-    case UnaryOp::kSigmoid: return 1 / (1 + std::exp(-x));
-    case UnaryOp::kTanh: return std::tanh(x);
-    case UnaryOp::kHardSigmoid: return std::min(std::max(u.alpha * x + u.beta, 0.0), 1.0);
-    case UnaryOp::kHardSwish: return x * std::min(std::max(x / 6 + 0.5, 0.0), 1.0);
-    case UnaryOp::kSilu: return x / (1 + std::exp(-u.alpha * x));
-    case UnaryOp::kMish: return x * std::tanh(std::log1p(std::exp(x)));
-    case UnaryOp::kGeluErf: return 0.5 * x * (1 + std::erf(x / std::sqrt(2.0)));
+    case UnaryOp::kRelu:
+      return std::max(x, 0.0);
+    case UnaryOp::kLeakyRelu:
+      return x >= 0 ? x : u.alpha * x;
+    case UnaryOp::kClip:
+      return std::min(std::max(x, double{u.alpha}), double{u.beta});
+    case UnaryOp::kElu:
+      return x >= 0 ? x : u.alpha * std::expm1(x);
+    case UnaryOp::kSigmoid:
+      return 1 / (1 + std::exp(-x));
+    case UnaryOp::kTanh:
+      return std::tanh(x);
+    case UnaryOp::kHardSigmoid:
+      return std::min(std::max(u.alpha * x + u.beta, 0.0), 1.0);
+    case UnaryOp::kHardSwish:
+      return x * std::min(std::max(x / 6 + 0.5, 0.0), 1.0);
+    case UnaryOp::kSilu:
+      return x / (1 + std::exp(-u.alpha * x));
+    case UnaryOp::kMish:
+      return x * std::tanh(std::log1p(std::exp(x)));
+    case UnaryOp::kGeluErf:
+      return 0.5 * x * (1 + std::erf(x / std::sqrt(2.0)));
     case UnaryOp::kGeluTanh:
       return 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
-    default: return x;
+    default:
+      return x;
   }
 }
 
@@ -121,8 +133,7 @@ template <typename Conv>
 void check_conv(DnnlConvSpec spec, bool with_bias = true) {
   constexpr bool kTransposed = std::is_same_v<Conv, DnnlConvTranspose>;
   const auto weights = random_floats(count_of(spec.weight_dims), 1);
-  const int64_t outputs =
-      kTransposed ? spec.weight_dims[1] * spec.groups : spec.weight_dims[0];
+  const int64_t outputs = kTransposed ? spec.weight_dims[1] * spec.groups : spec.weight_dims[0];
   const auto bias = random_floats(outputs, 2);
   const auto plain = random_floats(count_of(spec.src_dims), 3);
   auto conv = Conv::create(spec, weights.data(), with_bias ? bias.data() : nullptr);
@@ -190,11 +201,19 @@ TEST(DnnlConv, OneAndThreeDimensions) {
 }
 
 TEST(DnnlConv, EveryFusedActivationWithResidual) {
-  for (const Unary u : {Unary{}, {UnaryOp::kRelu}, {UnaryOp::kLeakyRelu, 0.1f},
-                        {UnaryOp::kClip, -0.5f, 0.75f}, {UnaryOp::kElu, 0.7f},
-                        {UnaryOp::kSigmoid}, {UnaryOp::kTanh}, {UnaryOp::kHardSigmoid, 0.2f, 0.5f},
-                        {UnaryOp::kHardSwish}, {UnaryOp::kSilu, 1.0f}, {UnaryOp::kMish},
-                        {UnaryOp::kGeluErf}, {UnaryOp::kGeluTanh}}) {
+  for (const Unary u : {Unary{},
+                        {UnaryOp::kRelu},
+                        {UnaryOp::kLeakyRelu, 0.1f},
+                        {UnaryOp::kClip, -0.5f, 0.75f},
+                        {UnaryOp::kElu, 0.7f},
+                        {UnaryOp::kSigmoid},
+                        {UnaryOp::kTanh},
+                        {UnaryOp::kHardSigmoid, 0.2f, 0.5f},
+                        {UnaryOp::kHardSwish},
+                        {UnaryOp::kSilu, 1.0f},
+                        {UnaryOp::kMish},
+                        {UnaryOp::kGeluErf},
+                        {UnaryOp::kGeluTanh}}) {
     SCOPED_TRACE(static_cast<int>(u.op));
     ASSERT_TRUE(dnnl_can_fuse(u));
     for (bool residual : {false, true}) {
@@ -274,11 +293,16 @@ struct MatMulCase {
 
 TEST(DnnlMatMul, BatchesTransposesBiasAndPackedWeights) {
   const MatMulCase cases[] = {
-      {{5, 7}, {7, 9}, false, false},       {{5, 7}, {7, 9}, true, false},
-      {{5, 7}, {7, 9}, false, true},        {{1, 64}, {64, 10}, false, true},
-      {{3, 5, 7}, {7, 9}, false, false},    {{2, 3, 5, 7}, {2, 3, 7, 4}, false, true},
-      {{2, 1, 5, 7}, {1, 3, 7, 4}, false, false}, {{4, 5, 7}, {1, 7, 1}, false, false},
-      {{5, 7}, {3, 7, 4}, false, false},    {{2, 3, 1, 7}, {7, 4}, false, false},
+      {{5, 7}, {7, 9}, false, false},
+      {{5, 7}, {7, 9}, true, false},
+      {{5, 7}, {7, 9}, false, true},
+      {{1, 64}, {64, 10}, false, true},
+      {{3, 5, 7}, {7, 9}, false, false},
+      {{2, 3, 5, 7}, {2, 3, 7, 4}, false, true},
+      {{2, 1, 5, 7}, {1, 3, 7, 4}, false, false},
+      {{4, 5, 7}, {1, 7, 1}, false, false},
+      {{5, 7}, {3, 7, 4}, false, false},
+      {{2, 3, 1, 7}, {7, 4}, false, false},
   };
   for (const MatMulCase& c : cases)
     for (bool constant : {false, true}) {
@@ -339,8 +363,7 @@ TEST(DnnlMatMul, RefusesWhatDoesNotFit) {
 }
 
 TEST(DnnlPool, MaxAndAverages) {
-  for (PoolKind kind :
-       {PoolKind::kMax, PoolKind::kAverageExcludePad, PoolKind::kAverageIncludePad})
+  for (PoolKind kind : {PoolKind::kMax, PoolKind::kAverageExcludePad, PoolKind::kAverageIncludePad})
     for (int64_t dilation : {1, 2}) {
       if (dilation == 2 && kind != PoolKind::kMax) continue;
       DnnlPoolSpec s;
@@ -370,8 +393,9 @@ TEST(DnnlPool, MaxAndAverages) {
             sum += v;
             ++inside;
           }
-        const double want = kind == PoolKind::kMax ? best
-                            : sum / (kind == PoolKind::kAverageIncludePad ? 6 : inside);
+        const double want = kind == PoolKind::kMax
+                                ? best
+                                : sum / (kind == PoolKind::kAverageIncludePad ? 6 : inside);
         ASSERT_NEAR(dst[offset_of(dst_dims, Layout::kChannelsLast, o)], want, 1e-6);
       } while (next(o, dst_dims));
     }
@@ -385,8 +409,9 @@ TEST(DnnlReorder, LayoutsAndBfloat16) {
   std::vector<float> dst(src.size());
   op->execute(src.data(), dst.data());
   Dims i(4, 0);
-  do ASSERT_EQ(dst[offset_of(dims, Layout::kChannelsLast, i)],
-               src[offset_of(dims, Layout::kPlain, i)]);
+  do
+    ASSERT_EQ(dst[offset_of(dims, Layout::kChannelsLast, i)],
+              src[offset_of(dims, Layout::kPlain, i)]);
   while (next(i, dims));
 
   auto down = DnnlReorder::create({.dims = {120}, .dst_type = DType::kBfloat16});

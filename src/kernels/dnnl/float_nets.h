@@ -34,8 +34,13 @@ inline Net mobilenet_v2() {
   };
   Net net{"mobilenet_v2", {{3, 32, 3, 2, 224, 1, 0, 1, false}}};
   int channels = 32, size = 112;
-  for (const Stage& s : {Stage{1, 16, 1, 1}, {6, 24, 2, 2}, {6, 32, 3, 2}, {6, 64, 4, 2},
-                         {6, 96, 3, 1}, {6, 160, 3, 2}, {6, 320, 1, 1}}) {
+  for (const Stage& s : {Stage{1, 16, 1, 1},
+                         {6, 24, 2, 2},
+                         {6, 32, 3, 2},
+                         {6, 64, 4, 2},
+                         {6, 96, 3, 1},
+                         {6, 160, 3, 2},
+                         {6, 320, 1, 1}}) {
     for (int i = 0; i < s.count; ++i) {
       const int hidden = channels * s.expand, stride = i == 0 ? s.stride : 1;
       if (s.expand > 1) net.layers.push_back(dense(channels, hidden, 1, 1, size));
@@ -70,9 +75,14 @@ inline Net squeezenet11() {
   struct Fire {
     int in, squeeze, expand, size;
   };
-  for (const Fire& f : {Fire{64, 16, 64, 55}, {128, 16, 64, 55}, {128, 32, 128, 27},
-                        {256, 32, 128, 27}, {256, 48, 192, 13}, {384, 48, 192, 13},
-                        {384, 64, 256, 13}, {512, 64, 256, 13}}) {
+  for (const Fire& f : {Fire{64, 16, 64, 55},
+                        {128, 16, 64, 55},
+                        {128, 32, 128, 27},
+                        {256, 32, 128, 27},
+                        {256, 48, 192, 13},
+                        {384, 48, 192, 13},
+                        {384, 64, 256, 13},
+                        {512, 64, 256, 13}}) {
     net.layers.push_back(dense(f.in, f.squeeze, 1, 1, f.size));
     net.layers.push_back(dense(f.squeeze, f.expand, 1, 1, f.size));
     net.layers.push_back(dense(f.squeeze, f.expand, 3, 1, f.size));

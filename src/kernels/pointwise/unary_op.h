@@ -37,8 +37,8 @@ enum class UnaryOp : uint8_t {
   kSquare,
   kFloor,
   kCeil,
-  kRound,            ///< half to even
-  kSign,             ///< -1, 0, 1; NaN stays NaN
+  kRound,  ///< half to even
+  kSign,   ///< -1, 0, 1; NaN stays NaN
 };
 inline constexpr int kUnaryOpCount = 30;
 

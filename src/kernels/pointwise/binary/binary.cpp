@@ -30,7 +30,9 @@ namespace fewbit::pointwise {
 
 namespace {
 
-const BinaryTable& table() { return pick(scalar::kTable, avx2::kTable, avx512::kTable); }
+const BinaryTable& table() {
+  return pick(scalar::kTable, avx2::kTable, avx512::kTable);
+}
 
 void power_span(const float* a, const float* b, float* dst, int64_t n, int64_t a_step,
                 int64_t b_step) {

@@ -32,33 +32,36 @@ FEWBIT_INLINE V::F operand(const float* p, int64_t i, V::F repeated, Tail t) {
 template <typename Op, bool kRepeatA, bool kRepeatB>
 static void binary_span(const float* a, const float* b, float* dst, int64_t n) {
   const V::F a0 = V::set(*a), b0 = V::set(*b);
-  sweep(n, [&](int64_t i, auto t) __attribute__((always_inline)) {
-    store(dst + i, Op::of(operand<kRepeatA>(a, i, a0, t), operand<kRepeatB>(b, i, b0, t)), t);
-  });
+  sweep(
+      n, [&](int64_t i, auto t) __attribute__((always_inline)) {
+        store(dst + i, Op::of(operand<kRepeatA>(a, i, a0, t), operand<kRepeatB>(b, i, b0, t)), t);
+      });
 }
 
 template <bool kRepeatA, bool kRepeatB>
 static void add_clip_span(const float* a, const float* b, float* dst, int64_t n, float lo,
                           float hi) {
   const V::F a0 = V::set(*a), b0 = V::set(*b), l = V::set(lo), h = V::set(hi);
-  sweep(n, [&](int64_t i, auto t) __attribute__((always_inline)) {
-    const V::F x = V::add(operand<kRepeatA>(a, i, a0, t), operand<kRepeatB>(b, i, b0, t));
-    store(dst + i, V::min(h, V::max(l, x)), t);
-  });
+  sweep(
+      n, [&](int64_t i, auto t) __attribute__((always_inline)) {
+        const V::F x = V::add(operand<kRepeatA>(a, i, a0, t), operand<kRepeatB>(b, i, b0, t));
+        store(dst + i, V::min(h, V::max(l, x)), t);
+      });
 }
 
 static void scale_shift_span(const float* src, float* dst, int64_t n, float scale, float shift) {
   const V::F s = V::set(scale), h = V::set(shift);
-  sweep(n, [&](int64_t i, auto t) __attribute__((always_inline)) {
-    store(dst + i, V::fma(load(src + i, t), s, h), t);
-  });
+  sweep(
+      n, [&](int64_t i, auto t)
+             __attribute__((always_inline)) { store(dst + i, V::fma(load(src + i, t), s, h), t); });
 }
 
 static void scale_shift_row(const float* src, float* dst, int64_t n, const float* scale,
                             const float* shift) {
-  sweep(n, [&](int64_t i, auto t) __attribute__((always_inline)) {
-    store(dst + i, V::fma(load(src + i, t), load(scale + i, t), load(shift + i, t)), t);
-  });
+  sweep(
+      n, [&](int64_t i, auto t) __attribute__((always_inline)) {
+        store(dst + i, V::fma(load(src + i, t), load(scale + i, t), load(shift + i, t)), t);
+      });
 }
 
 template <typename Op>

@@ -14,18 +14,27 @@ using Dims = std::vector<int64_t>;
 
 float reference(BinaryOp op, float a, float b) {
   switch (op) {
-    case BinaryOp::kAdd: return a + b;
-    case BinaryOp::kSub: return a - b;
-    case BinaryOp::kMul: return a * b;
-    case BinaryOp::kDiv: return a / b;
-    case BinaryOp::kMin: return std::isnan(a) || std::isnan(b) ? NAN : std::min(a, b);
-    case BinaryOp::kMax: return std::isnan(a) || std::isnan(b) ? NAN : std::max(a, b);
-    case BinaryOp::kPow: return std::pow(a, b);
+    case BinaryOp::kAdd:
+      return a + b;
+    case BinaryOp::kSub:
+      return a - b;
+    case BinaryOp::kMul:
+      return a * b;
+    case BinaryOp::kDiv:
+      return a / b;
+    case BinaryOp::kMin:
+      return std::isnan(a) || std::isnan(b) ? NAN : std::min(a, b);
+    case BinaryOp::kMax:
+      return std::isnan(a) || std::isnan(b) ? NAN : std::max(a, b);
+    case BinaryOp::kPow:
+      return std::pow(a, b);
   }
   return 0;
 }
 
-bool same(float x, float y) { return x == y || (std::isnan(x) && std::isnan(y)); }
+bool same(float x, float y) {
+  return x == y || (std::isnan(x) && std::isnan(y));
+}
 
 TEST(Binary, EveryOperationAndRepetition) {
   std::vector<float> a(37 * 41), b(37 * 41);

@@ -13,19 +13,19 @@ namespace fewbit::pointwise {
 
 struct BroadcastLoops {
   static constexpr int kMaxRank = 12;
-  int rank = 0;                    ///< loops, outermost first; the last one is the inner
-  int64_t extent[kMaxRank] = {};   ///< 1 or more each (or one loop of 0 for an empty result)
-  int64_t a_stride[kMaxRank] = {}; ///< elements; 0 where the operand is repeated
-  int64_t b_stride[kMaxRank] = {}; ///< the inner loop's strides are 0 or 1
-  int64_t elems = 1;               ///< of the result
+  int rank = 0;                     ///< loops, outermost first; the last one is the inner
+  int64_t extent[kMaxRank] = {};    ///< 1 or more each (or one loop of 0 for an empty result)
+  int64_t a_stride[kMaxRank] = {};  ///< elements; 0 where the operand is repeated
+  int64_t b_stride[kMaxRank] = {};  ///< the inner loop's strides are 0 or 1
+  int64_t elems = 1;                ///< of the result
 };
 
 /// kBadInput if the shapes do not broadcast; kUnsupported above kMaxRank collapsed loops.
 Result<BroadcastLoops> collapse_broadcast(std::span<const int64_t> a_dims,
                                           std::span<const int64_t> b_dims);
 
-/// run(a, b, dst, n, a_step, b_step) on pieces of the inner loop: offsets in elements, steps 0 or 1.
-/// Threads share the pieces.
+/// run(a, b, dst, n, a_step, b_step) on pieces of the inner loop: offsets in elements, steps 0
+/// or 1. Threads share the pieces.
 template <typename Run>
 void for_each_piece(const BroadcastLoops& loops, Run&& run) {
   const int last = loops.rank - 1;

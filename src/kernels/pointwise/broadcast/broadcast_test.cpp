@@ -21,9 +21,9 @@ TEST(Broadcast, Collapses) {
 }
 
 TEST(Broadcast, VisitsEveryElementWithItsOperands) {
-  const std::pair<Dims, Dims> cases[] = {{{2, 3, 4}, {3, 1}}, {{5}, {2, 1}},
-                                         {{2, 1, 4, 1}, {3, 1, 5}}, {{}, {}}, {{0, 3}, {3}},
-                                         {{40000}, {40000}}, {{300, 300}, {300}}};
+  const std::pair<Dims, Dims> cases[] = {
+      {{2, 3, 4}, {3, 1}}, {{5}, {2, 1}},      {{2, 1, 4, 1}, {3, 1, 5}}, {{}, {}},
+      {{0, 3}, {3}},       {{40000}, {40000}}, {{300, 300}, {300}}};
   for (const auto& [a, b] : cases) {
     const auto loops = collapse_broadcast(a, b);
     ASSERT_TRUE(loops.ok());

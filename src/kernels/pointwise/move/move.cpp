@@ -11,8 +11,12 @@ namespace fewbit::pointwise {
 
 namespace {
 
-const std::byte* at(const void* p, int64_t bytes) { return static_cast<const std::byte*>(p) + bytes; }
-std::byte* at(void* p, int64_t bytes) { return static_cast<std::byte*>(p) + bytes; }
+const std::byte* at(const void* p, int64_t bytes) {
+  return static_cast<const std::byte*>(p) + bytes;
+}
+std::byte* at(void* p, int64_t bytes) {
+  return static_cast<std::byte*>(p) + bytes;
+}
 
 /// One loop of a strided copy, in elements.
 struct Loop {
@@ -176,19 +180,17 @@ void to_channels_last(const void* src, void* dst, int64_t elem_bytes, int64_t n,
     }
     return;
   }
-  const Status status = copy_loops(src, dst, elem_bytes,
-                                   {{n, channels * pixels, channels * pixels},
-                                    {pixels, 1, channels},
-                                    {channels, pixels, 1}});
+  const Status status = copy_loops(
+      src, dst, elem_bytes,
+      {{n, channels * pixels, channels * pixels}, {pixels, 1, channels}, {channels, pixels, 1}});
   FEWBIT_CHECK(status.ok(), elem_bytes);
 }
 
 void to_channels_first(const void* src, void* dst, int64_t elem_bytes, int64_t n, int64_t channels,
                        int64_t pixels) {
-  const Status status = copy_loops(src, dst, elem_bytes,
-                                   {{n, channels * pixels, channels * pixels},
-                                    {channels, 1, pixels},
-                                    {pixels, channels, 1}});
+  const Status status = copy_loops(
+      src, dst, elem_bytes,
+      {{n, channels * pixels, channels * pixels}, {channels, 1, pixels}, {pixels, channels, 1}});
   FEWBIT_CHECK(status.ok(), elem_bytes);
 }
 

@@ -96,7 +96,8 @@ TEST(Move, BoxesWithStepsAndRepeats) {
   EXPECT_EQ(wide, (std::vector<int32_t>{0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1, 2}));
   // Into the middle of a padded tensor.
   std::vector<uint8_t> padded(25, 9), small = {1, 2, 3, 4};
-  ASSERT_TRUE(copy_box(small.data(), padded.data() + 6, 1, Dims{2, 2}, Dims{2, 1}, Dims{5, 1}).ok());
+  ASSERT_TRUE(
+      copy_box(small.data(), padded.data() + 6, 1, Dims{2, 2}, Dims{2, 1}, Dims{5, 1}).ok());
   EXPECT_EQ(padded[6] + padded[7] * 10 + padded[11] * 100 + padded[12] * 1000, 4321);
   EXPECT_EQ(padded[8], 9);
 }

@@ -1,5 +1,6 @@
 // SSE2 is part of x86-64, so the unpacking forms need no dispatch; larger registers gain nothing
-// here: the strided side of the copy is what costs. Blocks keep both sides in the first-level cache.
+// here: the strided side of the copy is what costs. Blocks keep both sides in the first-level
+// cache.
 #include "kernels/pointwise/move/transpose_2d.h"
 
 #include <algorithm>

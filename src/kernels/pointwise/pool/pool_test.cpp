@@ -39,7 +39,8 @@ void each_window(const PoolShape& s, const std::vector<T>& src,
                   if (inside)
                     values.push_back(
                         src[(((n * s.in[0] + p[0]) * s.in[1] + p[1]) * s.in[2] + p[2]) *
-                                s.channels + c]);
+                                s.channels +
+                            c]);
                 }
             visit(at, values, padded);
           }
@@ -47,23 +48,53 @@ void each_window(const PoolShape& s, const std::vector<T>& src,
 
 std::vector<PoolShape> shapes() {
   return {
-      {.n = 2, .channels = 19, .in = {1, 9, 8}, .out = {1, 4, 8}, .kernel = {1, 3, 2},
-       .stride = {1, 2, 1}, .pad_begin = {0, 0, 1}},
-      {.n = 1, .channels = 64, .in = {1, 7, 7}, .out = {1, 4, 4}, .kernel = {1, 3, 3},
-       .stride = {1, 2, 2}, .pad_begin = {0, 1, 1}, .pad_end = {0, 1, 1}},
+      {.n = 2,
+       .channels = 19,
+       .in = {1, 9, 8},
+       .out = {1, 4, 8},
+       .kernel = {1, 3, 2},
+       .stride = {1, 2, 1},
+       .pad_begin = {0, 0, 1}},
+      {.n = 1,
+       .channels = 64,
+       .in = {1, 7, 7},
+       .out = {1, 4, 4},
+       .kernel = {1, 3, 3},
+       .stride = {1, 2, 2},
+       .pad_begin = {0, 1, 1},
+       .pad_end = {0, 1, 1}},
       // ceil_mode: the last window hangs over the padded end.
-      {.n = 1, .channels = 100, .in = {1, 1, 10}, .out = {1, 1, 5}, .kernel = {1, 1, 3},
-       .stride = {1, 1, 2}, .dilation = {1, 1, 1}},
-      {.n = 1, .channels = 5, .in = {4, 5, 6}, .out = {2, 3, 4}, .kernel = {2, 2, 2},
-       .stride = {2, 1, 1}, .dilation = {1, 2, 2}},
+      {.n = 1,
+       .channels = 100,
+       .in = {1, 1, 10},
+       .out = {1, 1, 5},
+       .kernel = {1, 1, 3},
+       .stride = {1, 1, 2},
+       .dilation = {1, 1, 1}},
+      {.n = 1,
+       .channels = 5,
+       .in = {4, 5, 6},
+       .out = {2, 3, 4},
+       .kernel = {2, 2, 2},
+       .stride = {2, 1, 1},
+       .dilation = {1, 2, 2}},
       // A window wholly in the padding.
-      {.n = 1, .channels = 3, .in = {1, 1, 4}, .out = {1, 1, 4}, .kernel = {1, 1, 2},
-       .stride = {1, 1, 2}, .pad_begin = {0, 0, 2}},
+      {.n = 1,
+       .channels = 3,
+       .in = {1, 1, 4},
+       .out = {1, 1, 4},
+       .kernel = {1, 1, 2},
+       .stride = {1, 1, 2},
+       .pad_begin = {0, 0, 2}},
   };
 }
 
-int64_t in_elems(const PoolShape& s) { return s.n * s.in[0] * s.in[1] * s.in[2] * s.channels; }
-int64_t out_elems(const PoolShape& s) { return s.n * s.out[0] * s.out[1] * s.out[2] * s.channels; }
+int64_t in_elems(const PoolShape& s) {
+  return s.n * s.in[0] * s.in[1] * s.in[2] * s.channels;
+}
+int64_t out_elems(const PoolShape& s) {
+  return s.n * s.out[0] * s.out[1] * s.out[2] * s.channels;
+}
 
 template <typename T>
 T quantized(int64_t sum, int64_t count, int64_t divisor, QAffine from, QAffine to) {
@@ -94,9 +125,10 @@ void check_bytes(DType type) {
         const int64_t count = int64_t(v.size());
         int64_t sum = 0;
         for (T x : v) sum += x;
-        const T want = count == 0 ? static_cast<T>(to.zero)
-                                  : quantized<T>(sum, count, kind == PoolCount::kInclude ? padded : count,
-                                                 from, to);
+        const T want =
+            count == 0
+                ? static_cast<T>(to.zero)
+                : quantized<T>(sum, count, kind == PoolCount::kInclude ? padded : count, from, to);
         ASSERT_EQ(dst[at], want);
       });
     }

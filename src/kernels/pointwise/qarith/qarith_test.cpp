@@ -67,8 +67,12 @@ void check_all_pairs(DType type) {
   }
 }
 
-TEST(QArith, AllPairsUint8) { check_all_pairs<uint8_t>(DType::kUint8); }
-TEST(QArith, AllPairsInt8) { check_all_pairs<int8_t>(DType::kInt8); }
+TEST(QArith, AllPairsUint8) {
+  check_all_pairs<uint8_t>(DType::kUint8);
+}
+TEST(QArith, AllPairsInt8) {
+  check_all_pairs<int8_t>(DType::kInt8);
+}
 
 TEST(QArith, ScalarsAndTails) {
   for (Simd level : {Simd::kScalar, Simd::kAvx2, Simd::kAvx512}) {

@@ -53,7 +53,9 @@ namespace fewbit::pointwise {
 
 namespace {
 
-const QuantizeTable& table() { return pick(scalar::kTable, avx2::kTable, avx512::kTable); }
+const QuantizeTable& table() {
+  return pick(scalar::kTable, avx2::kTable, avx512::kTable);
+}
 
 std::byte* at(void* p, int64_t index, int64_t bytes) {
   return static_cast<std::byte*>(p) + index * bytes;

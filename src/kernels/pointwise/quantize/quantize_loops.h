@@ -12,13 +12,14 @@ template <typename T>
 FEWBIT_INLINE Quantizer make_quantizer(float scale, int32_t zero) {
   constexpr float kLo = std::numeric_limits<T>::min(), kHi = std::numeric_limits<T>::max();
   const float z = static_cast<float>(zero);
-  return {V::set(scale),    V::set(1.0f / scale), V::set(kLo - z), V::set(kHi - z),
-          V::set(0.5f),     V::set(4e-7f),        V::set_int(zero)};
+  return {V::set(scale), V::set(1.0f / scale), V::set(kLo - z), V::set(kHi - z),
+          V::set(0.5f),  V::set(4e-7f),        V::set_int(zero)};
 }
 
-/// x * (1 / scale) differs from x / scale by less than 2 units in the last place, |d| <= 2.4e-7 |t|,
-/// so both round alike unless t lies that close to a tie: only then is the division done. (Where
-/// 1 / scale overflows or is subnormal, t is no such neighbour; make_quantizer's callers divide.)
+/// x * (1 / scale) differs from x / scale by less than 2 units in the last place, |d| <= 2.4e-7
+/// |t|, so both round alike unless t lies that close to a tie: only then is the division done.
+/// (Where 1 / scale overflows or is subnormal, t is no such neighbour; make_quantizer's callers
+/// divide.)
 FEWBIT_INLINE V::I quantize_vector(V::F x, const Quantizer& q) {
   V::F t = V::mul(x, q.inverse);
   t = V::min(V::max(t, q.lo), q.hi);
@@ -34,20 +35,24 @@ FEWBIT_INLINE V::I quantize_vector_by_division(V::F x, const Quantizer& q) {
 }
 
 /// True if 1 / scale is normal and as exact as the bound above assumes.
-FEWBIT_INLINE bool has_inverse(float scale) { return scale > 1e-30f && scale < 1e30f; }
+FEWBIT_INLINE bool has_inverse(float scale) {
+  return scale > 1e-30f && scale < 1e30f;
+}
 
 template <typename T>
 static void quantize_span(const float* src, void* out, int64_t n, float scale, int32_t zero) {
   T* dst = static_cast<T*>(out);
   const Quantizer q = make_quantizer<T>(scale, zero);
   if (has_inverse(scale))
-    sweep(n, [&](int64_t i, auto t) __attribute__((always_inline)) {
-      store_narrow(dst + i, quantize_vector(load(src + i, t), q), t);
-    });
+    sweep(
+        n, [&](int64_t i, auto t) __attribute__((always_inline)) {
+          store_narrow(dst + i, quantize_vector(load(src + i, t), q), t);
+        });
   else
-    sweep(n, [&](int64_t i, auto t) __attribute__((always_inline)) {
-      store_narrow(dst + i, quantize_vector_by_division(load(src + i, t), q), t);
-    });
+    sweep(
+        n, [&](int64_t i, auto t) __attribute__((always_inline)) {
+          store_narrow(dst + i, quantize_vector_by_division(load(src + i, t), q), t);
+        });
 }
 
 /// One scale per element (the channel is the innermost dimension).
@@ -56,13 +61,14 @@ static void quantize_row(const float* src, void* out, int64_t n, const float* sc
                          const int32_t* zero) {
   T* dst = static_cast<T*>(out);
   constexpr float kLo = std::numeric_limits<T>::min(), kHi = std::numeric_limits<T>::max();
-  sweep(n, [&](int64_t i, auto t) __attribute__((always_inline)) {
-    const V::I z = load_wide(zero + i, t);
-    const V::F zf = V::to_float(z);
-    V::F x = V::div(load(src + i, t), load(scale + i, t));
-    x = V::min(V::max(x, V::sub(V::set(kLo), zf)), V::sub(V::set(kHi), zf));
-    store_narrow(dst + i, V::add_int(V::to_int(x), z), t);
-  });
+  sweep(
+      n, [&](int64_t i, auto t) __attribute__((always_inline)) {
+        const V::I z = load_wide(zero + i, t);
+        const V::F zf = V::to_float(z);
+        V::F x = V::div(load(src + i, t), load(scale + i, t));
+        x = V::min(V::max(x, V::sub(V::set(kLo), zf)), V::sub(V::set(kHi), zf));
+        store_narrow(dst + i, V::add_int(V::to_int(x), z), t);
+      });
 }
 
 template <typename T>
@@ -70,19 +76,21 @@ static void dequantize_span(const void* in, float* dst, int64_t n, float scale, 
   const T* src = static_cast<const T*>(in);
   const V::F s = V::set(scale);
   const V::I z = V::set_int(zero);
-  sweep(n, [&](int64_t i, auto t) __attribute__((always_inline)) {
-    store(dst + i, V::mul(V::to_float(V::sub_int(load_wide(src + i, t), z)), s), t);
-  });
+  sweep(
+      n, [&](int64_t i, auto t) __attribute__((always_inline)) {
+        store(dst + i, V::mul(V::to_float(V::sub_int(load_wide(src + i, t), z)), s), t);
+      });
 }
 
 template <typename T>
 static void dequantize_row(const void* in, float* dst, int64_t n, const float* scale,
                            const int32_t* zero) {
   const T* src = static_cast<const T*>(in);
-  sweep(n, [&](int64_t i, auto t) __attribute__((always_inline)) {
-    const V::I q = V::sub_int(load_wide(src + i, t), load_wide(zero + i, t));
-    store(dst + i, V::mul(V::to_float(q), load(scale + i, t)), t);
-  });
+  sweep(
+      n, [&](int64_t i, auto t) __attribute__((always_inline)) {
+        const V::I q = V::sub_int(load_wide(src + i, t), load_wide(zero + i, t));
+        store(dst + i, V::mul(V::to_float(q), load(scale + i, t)), t);
+      });
 }
 
 static void min_max_span(const float* src, int64_t n, float* least, float* largest) {
@@ -106,15 +114,35 @@ static void min_max_span(const float* src, int64_t n, float* least, float* large
   *largest = hi;
 }
 
-/// [channels, pixels] -> [pixels, stride] for 16 or fewer channels: quantizes a few vectors of each
-/// channel into a small buffer, then interleaves its bytes.
+/// [channels, pixels] -> [pixels, 4] bytes for up to four channels: a pixel is one 32-bit lane.
+template <typename T>
+static void quantize_quads(const float* src, T* dst, int64_t channels, int64_t pixels,
+                           int64_t begin, int64_t end, float scale, int32_t zero) {
+  const Quantizer q = make_quantizer<T>(scale, zero);
+  const V::I byte = V::set_int(255), filler = V::and_int(V::set_int(zero), byte);
+  sweep(
+      end - begin, [&](int64_t i, auto t) __attribute__((always_inline)) {
+        auto code = [&](int64_t c) __attribute__((always_inline)) {
+          if (c >= channels) return filler;
+          return V::and_int(quantize_vector(load(src + c * pixels + begin + i, t), q), byte);
+        };
+        const V::I low = V::or_int(code(0), V::template shift_left<8>(code(1)));
+        const V::I high = V::or_int(code(2), V::template shift_left<8>(code(3)));
+        store_narrow(reinterpret_cast<int32_t*>(dst + 4 * (begin + i)),
+                     V::or_int(low, V::template shift_left<16>(high)), t);
+      });
+}
+
+/// [channels, pixels] -> [pixels, stride]: 16 channels or fewer at a time; quantizes a few vectors
+/// of each channel into a small buffer, then interleaves its bytes.
 template <typename T>
 static void quantize_planes(const float* src, void* out, int64_t channels, int64_t pixels,
-                            int64_t begin, int64_t end, int64_t stride, float scale,
-                            int32_t zero) {
+                            int64_t begin, int64_t end, int64_t stride, float scale, int32_t zero) {
   constexpr int64_t kBlock = 64;
   constexpr int64_t kMaxChannels = 16;
   T* dst = static_cast<T*>(out);
+  if (sizeof(T) == 1 && channels <= 4 && stride == 4 && has_inverse(scale))
+    return quantize_quads(src, dst, channels, pixels, begin, end, scale, zero);
   T block[kMaxChannels][kBlock];
   for (int64_t first = 0; first < channels; first += kMaxChannels) {
     const int64_t count = std::min(kMaxChannels, channels - first);
@@ -124,13 +152,6 @@ static void quantize_planes(const float* src, void* out, int64_t channels, int64
       for (int64_t c = 0; c < count; ++c)
         quantize_span<T>(src + (first + c) * pixels + p, block[c], width, scale, zero);
       T* row = dst + p * stride + first;
-      if (count == 3 && stride == 4) {
-        for (int64_t i = 0; i < width; ++i) {
-          const T four[4] = {block[0][i], block[1][i], block[2][i], static_cast<T>(zero)};
-          __builtin_memcpy(row + i * 4, four, sizeof(four));
-        }
-        continue;
-      }
       if (count == 3 && stride == 3) {
         for (int64_t i = 0; i < width; ++i) {
           row[i * 3] = block[0][i];
@@ -142,7 +163,8 @@ static void quantize_planes(const float* src, void* out, int64_t channels, int64
       for (int64_t i = 0; i < width; ++i) {
         for (int64_t c = 0; c < count; ++c) row[i * stride + c] = block[c][i];
         if (last)
-          for (int64_t c = count; c < stride - first; ++c) row[i * stride + c] = static_cast<T>(zero);
+          for (int64_t c = count; c < stride - first; ++c)
+            row[i * stride + c] = static_cast<T>(zero);
       }
     }
   }

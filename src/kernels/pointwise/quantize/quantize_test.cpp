@@ -49,8 +49,8 @@ void check_quantize(DType type) {
     if (!simd_runs_here(level)) continue;
     const SimdScope scope(level);
     for (float scale : {1.0f, 0.1f, 0.003921569f, 1.7e-5f, 3e-39f, 1e31f, 1.0f / 127.5f})
-      for (int32_t zero : {0, 7, int32_t(std::numeric_limits<T>::max()),
-                           int32_t(std::numeric_limits<T>::min())})
+      for (int32_t zero :
+           {0, 7, int32_t(std::numeric_limits<T>::max()), int32_t(std::numeric_limits<T>::min())})
         for (int64_t n : {1, 15, 16, 17, 40, 5000}) {
           const auto x = inputs(scale, n, 1);
           std::vector<T> got(x.size() + 1, T(99));
@@ -68,10 +68,18 @@ void check_quantize(DType type) {
   }
 }
 
-TEST(Quantize, Uint8) { check_quantize<uint8_t>(DType::kUint8); }
-TEST(Quantize, Int8) { check_quantize<int8_t>(DType::kInt8); }
-TEST(Quantize, Uint16) { check_quantize<uint16_t>(DType::kUint16); }
-TEST(Quantize, Int16) { check_quantize<int16_t>(DType::kInt16); }
+TEST(Quantize, Uint8) {
+  check_quantize<uint8_t>(DType::kUint8);
+}
+TEST(Quantize, Int8) {
+  check_quantize<int8_t>(DType::kInt8);
+}
+TEST(Quantize, Uint16) {
+  check_quantize<uint16_t>(DType::kUint16);
+}
+TEST(Quantize, Int16) {
+  check_quantize<int16_t>(DType::kInt16);
+}
 
 TEST(Quantize, PerChannelOnEitherSide) {
   const int64_t outer = 3, channels = 21;
@@ -112,7 +120,8 @@ TEST(Quantize, ToChannelsLast) {
   for (Simd level : kLevels) {
     if (!simd_runs_here(level)) continue;
     const SimdScope scope(level);
-    for (auto [channels, stride] : {std::pair{3, 4}, {3, 3}, {1, 1}, {1, 4}, {5, 8}, {40, 40}, {17, 20}}) {
+    for (auto [channels, stride] :
+         {std::pair{3, 4}, {3, 3}, {1, 1}, {1, 4}, {5, 8}, {40, 40}, {17, 20}}) {
       const int64_t n = 2, pixels = 77;
       const auto x = inputs(0.02f, n * channels * pixels, 3);
       std::vector<uint8_t> got(n * pixels * stride, 1);

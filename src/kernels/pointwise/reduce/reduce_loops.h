@@ -55,17 +55,18 @@ static float reduce_row(const float* x, int64_t n) {
 template <typename Op>
 static void reduce_columns(const float* x, float* dst, int64_t count, int64_t inner, int64_t begin,
                            int64_t end) {
-  sweep(end - begin, [&](int64_t lane, auto t) __attribute__((always_inline)) {
-    V::F total = V::set(Op::kStart);
-    for (int64_t first = 0; first < count; first += 64) {
-      V::F run = V::set(Op::kStart);
-      const int64_t last = first + 64 < count ? first + 64 : count;
-      for (int64_t c = first; c < last; ++c)
-        run = Op::step(run, load(x + c * inner + begin + lane, t));
-      total = Op::join(total, run);
-    }
-    store(dst + begin + lane, total, t);
-  });
+  sweep(
+      end - begin, [&](int64_t lane, auto t) __attribute__((always_inline)) {
+        V::F total = V::set(Op::kStart);
+        for (int64_t first = 0; first < count; first += 64) {
+          V::F run = V::set(Op::kStart);
+          const int64_t last = first + 64 < count ? first + 64 : count;
+          for (int64_t c = first; c < last; ++c)
+            run = Op::step(run, load(x + c * inner + begin + lane, t));
+          total = Op::join(total, run);
+        }
+        store(dst + begin + lane, total, t);
+      });
 }
 
 template <typename Op>

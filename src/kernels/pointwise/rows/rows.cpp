@@ -32,7 +32,9 @@ namespace fewbit::pointwise {
 
 namespace {
 
-const RowsTable& table() { return pick(scalar::kTable, avx2::kTable, avx512::kTable); }
+const RowsTable& table() {
+  return pick(scalar::kTable, avx2::kTable, avx512::kTable);
+}
 
 /// An exp costs about as much as eight streamed elements.
 constexpr int64_t kExpWork = 8;
@@ -70,18 +72,18 @@ void log_softmax(const float* src, float* dst, int64_t rows, int64_t cols) {
 
 void softmax_strided(const float* src, float* dst, int64_t outer, int64_t cols, int64_t inner,
                      bool logarithm) {
-  if (inner == 1) return logarithm ? log_softmax(src, dst, outer, cols) : softmax(src, dst, outer, cols);
+  if (inner == 1)
+    return logarithm ? log_softmax(src, dst, outer, cols) : softmax(src, dst, outer, cols);
   const auto run = table().softmax_columns;
   constexpr int64_t kLanes = 64;  // lanes of one piece of work
   const int64_t pieces = (inner + kLanes - 1) / kLanes;
-  parallel_rows(outer * pieces, cols * std::min(inner, kLanes) * kExpWork,
-                [&](int64_t begin, int64_t end) {
-                  for (int64_t i = begin; i < end; ++i) {
-                    const int64_t o = i / pieces * cols * inner, first = i % pieces * kLanes;
-                    run(src + o, dst + o, cols, inner, first, std::min(inner, first + kLanes),
-                        logarithm);
-                  }
-                });
+  parallel_rows(
+      outer * pieces, cols * std::min(inner, kLanes) * kExpWork, [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) {
+          const int64_t o = i / pieces * cols * inner, first = i % pieces * kLanes;
+          run(src + o, dst + o, cols, inner, first, std::min(inner, first + kLanes), logarithm);
+        }
+      });
 }
 
 void layer_norm(const float* src, float* dst, int64_t rows, int64_t cols, const float* scale,

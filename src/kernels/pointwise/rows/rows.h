@@ -18,9 +18,9 @@ void log_softmax(const float* src, float* dst, int64_t rows, int64_t cols);
 void softmax_strided(const float* src, float* dst, int64_t outer, int64_t cols, int64_t inner,
                      bool logarithm);
 
-/// y = (x - mean) / sqrt(mean((x - mean)^2) + epsilon) * scale + bias over each row of [rows, cols];
-/// scale, bias: [cols], bias may be nullptr. mean_out and inverse_out receive each row's mean and
-/// reciprocal deviation unless nullptr.
+/// y = (x - mean) / sqrt(mean((x - mean)^2) + epsilon) * scale + bias over each row of [rows,
+/// cols]; scale, bias: [cols], bias may be nullptr. mean_out and inverse_out receive each row's
+/// mean and reciprocal deviation unless nullptr.
 void layer_norm(const float* src, float* dst, int64_t rows, int64_t cols, const float* scale,
                 const float* bias, float epsilon, float* mean_out = nullptr,
                 float* inverse_out = nullptr);
@@ -30,7 +30,8 @@ void rms_norm(const float* src, float* dst, int64_t rows, int64_t cols, const fl
               float epsilon);
 
 /// Softmax of kUint8 or kInt8 codes: with m the row's largest code and
-/// t[k] = float(e^(-k from.scale)), the result is quantize(t[m - q] / sum, to) as quantize.h has it.
+/// t[k] = float(e^(-k from.scale)), the result is quantize(t[m - q] / sum, to) as quantize.h has
+/// it.
 void softmax_quantized(DType type, const void* src, QAffine from, void* dst, QAffine to,
                        int64_t rows, int64_t cols);
 

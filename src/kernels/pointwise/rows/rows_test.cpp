@@ -42,8 +42,7 @@ TEST(Rows, SoftmaxAlongAnyAxis) {
               const double want = std::exp(x[base + c * inner] - top) / sum;
               // x - max is rounded before exp: its error, up to 32 eps, is the result's.
               ASSERT_NEAR(y[base + c * inner], want, 5e-6 * want + 1e-37);
-              ASSERT_NEAR(l[base + c * inner], x[base + c * inner] - top - std::log(sum),
-                          1e-5);
+              ASSERT_NEAR(l[base + c * inner], x[base + c * inner] - top - std::log(sum), 1e-5);
             }
           }
       }

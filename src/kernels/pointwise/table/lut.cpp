@@ -84,7 +84,8 @@ float dequantize_code(int bits, DType type, QAffine q) {
 
 uint8_t quantize_code(float x, DType type, QAffine q) {
   const QClamp range = full_range(type);
-  const float lo = static_cast<float>(range.lo - q.zero), hi = static_cast<float>(range.hi - q.zero);
+  const float lo = static_cast<float>(range.lo - q.zero),
+              hi = static_cast<float>(range.hi - q.zero);
   float t = x / q.scale;
   t = t > lo ? t : lo;  // NaN becomes lo, as in quantize.h
   t = t < hi ? t : hi;

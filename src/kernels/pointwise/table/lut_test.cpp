@@ -46,7 +46,8 @@ TEST(Lut, UnaryAndComposition) {
   const Lut sigmoid = unary_lut({UnaryOp::kSigmoid}, DType::kInt8, from, DType::kInt8, to);
   for (int i = 0; i < 256; ++i) {
     const double y = 1 / (1 + std::exp(-double(static_cast<int8_t>(i)) * 0.05f));
-    EXPECT_LE(std::abs(static_cast<int8_t>(sigmoid[i]) - std::min(y * 256 - 128, 127.0)), 0.501) << i;
+    EXPECT_LE(std::abs(static_cast<int8_t>(sigmoid[i]) - std::min(y * 256 - 128, 127.0)), 0.501)
+        << i;
   }
   const Lut back = requantize_lut(DType::kInt8, to, DType::kUint8, {1.0f / 256, 0});
   const Lut both = compose(sigmoid, back);

@@ -1,7 +1,7 @@
 #pragma once
 // The functions of unary_op.h over spans of floats. Accuracy against the definition in double:
-// 4 units in the last place (1e-6 relative where exp's argument is itself a rounded product; the far
-// negative side of gelu, below 1e-10, 2e-5), and an absolute floor of 1e-36. NaN in, NaN out.
+// 4 units in the last place (1e-6 relative where exp's argument is itself a rounded product; the
+// far negative side of gelu, below 1e-10, 2e-5), and an absolute floor of 1e-36. NaN in, NaN out.
 
 #include <cstdint>
 

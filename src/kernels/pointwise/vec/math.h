@@ -1,6 +1,7 @@
 // exp, log, erf and friends on V. Included once per width by the loops that need it, after sweep.h;
-// no include guard. Minimax coefficients fitted for these ranges (weighted least squares, reweighted
-// until the error levels out); the error quoted is the polynomial's own, relative. NaN in, NaN out.
+// no include guard. Minimax coefficients fitted for these ranges (weighted least squares,
+// reweighted until the error levels out); the error quoted is the polynomial's own, relative. NaN
+// in, NaN out.
 
 namespace fewbit::pointwise::FEWBIT_VARIANT {
 
@@ -22,7 +23,7 @@ struct ExpParts {
 /// x within [-104, 89] (or NaN).
 FEWBIT_INLINE ExpParts exp_parts(V::F x) {
   // (e^r - 1 - r) / r^2, 2.4e-10.
-  static constexpr float kQ[] = {0x1.000000p-1f, 0x1.555556p-3f, 0x1.5554aep-5f,
+  static constexpr float kQ[] = {0x1.000000p-1f, 0x1.555556p-3f,  0x1.5554aep-5f,
                                  0x1.111090p-7f, 0x1.6d7486p-10f, 0x1.a1a164p-13f};
   const V::F n = V::round(V::mul(x, V::set(0x1.715476p+0f)));
   // ln 2 in two parts: the first has trailing zeros, so that n times it is exact.
@@ -62,9 +63,8 @@ FEWBIT_INLINE V::F expm1(V::F x) {
 /// log(1 + f) for f in [sqrt(1/2) - 1, sqrt(2) - 1].
 FEWBIT_INLINE V::F log1p_core(V::F f) {
   // (log(1 + f) - f + f^2 / 2) / f^3, 5.9e-9.
-  static constexpr float kP[] = {0x1.55554ap-2f,  -0x1.000220p-2f, 0x1.99a596p-3f,
-                                 -0x1.54788ap-3f, 0x1.226e4ap-3f,  -0x1.0ce07cp-3f,
-                                 0x1.07d0f0p-3f,  -0x1.41ee0cp-4f};
+  static constexpr float kP[] = {0x1.55554ap-2f, -0x1.000220p-2f, 0x1.99a596p-3f, -0x1.54788ap-3f,
+                                 0x1.226e4ap-3f, -0x1.0ce07cp-3f, 0x1.07d0f0p-3f, -0x1.41ee0cp-4f};
   const V::F square = V::mul(f, f);
   const V::F tail = V::mul(V::mul(square, f), polynomial(f, kP));
   return V::add(f, V::fma(V::set(-0.5f), square, tail));
@@ -99,8 +99,8 @@ FEWBIT_INLINE V::F log(V::F x) {
 
 /// erfc(a) for a >= 0: e^(-a^2) t P(t), t = 1 / (1 + 0.35 a); 7.3e-9.
 FEWBIT_INLINE V::F erfc_nonnegative(V::F a) {
-  static constexpr float kP[] = {0x1.947198p-3f, 0x1.93cb82p-3f, 0x1.80634ep-3f,  0x1.378f76p-3f,
-                                 0x1.25c560p-3f, 0x1.7769d6p-4f, -0x1.0ed5b0p-5f, 0x1.7b9090p-3f,
+  static constexpr float kP[] = {0x1.947198p-3f,  0x1.93cb82p-3f, 0x1.80634ep-3f,  0x1.378f76p-3f,
+                                 0x1.25c560p-3f,  0x1.7769d6p-4f, -0x1.0ed5b0p-5f, 0x1.7b9090p-3f,
                                  -0x1.48bfdap-3f, 0x1.3cea3ap-5f};
   a = V::min(V::set(11.0f), a);
   const V::F t = V::div(V::set(1.0f), V::fma(a, V::set(0.35f), V::set(1.0f)));

@@ -18,13 +18,14 @@ inline constexpr int64_t kGrainElems = 32768;
 template <typename Body>
 void parallel_ranges(int64_t count, int64_t grain, int64_t multiple, Body&& body) {
   if (count <= 0) return;
-  const int64_t wanted = std::min<int64_t>(omp_get_max_threads(), count / std::max<int64_t>(grain, 1));
+  const int64_t wanted =
+      std::min<int64_t>(omp_get_max_threads(), count / std::max<int64_t>(grain, 1));
   if (wanted <= 1 || omp_in_parallel()) {
     body(int64_t{0}, count);
     return;
   }
   const int64_t units = (count + multiple - 1) / multiple;
-#pragma omp parallel num_threads(static_cast<int>(wanted))
+#pragma omp parallel num_threads(static_cast <int>(wanted))
   {
     const int64_t id = omp_get_thread_num(), all = omp_get_num_threads();
     const int64_t begin = units * id / all * multiple;

@@ -42,6 +42,8 @@ bool simd_runs_here(Simd level) {
 }
 
 SimdScope::SimdScope(Simd level) : before_(forced.exchange(static_cast<int>(level))) {}
-SimdScope::~SimdScope() { forced.store(before_); }
+SimdScope::~SimdScope() {
+  forced.store(before_);
+}
 
 }  // namespace fewbit::pointwise

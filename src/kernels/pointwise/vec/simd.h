@@ -13,8 +13,8 @@ namespace fewbit::pointwise {
 
 enum class Simd : uint8_t { kScalar, kAvx2, kAvx512 };
 
-/// The width in use: what FEWBIT_ISA or the processor gives (AVX512 means F, BW, DQ and VL), or what
-/// a test has forced.
+/// The width in use: what FEWBIT_ISA or the processor gives (AVX512 means F, BW, DQ and VL), or
+/// what a test has forced.
 Simd simd();
 
 /// True if that width runs on this processor.

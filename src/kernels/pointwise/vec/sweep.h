@@ -8,10 +8,18 @@ struct Part {
   int n;  ///< 0 < n < V::kLanes
 };
 
-FEWBIT_INLINE V::F load(const float* p, Whole) { return V::load(p); }
-FEWBIT_INLINE V::F load(const float* p, Part t) { return V::load_n(p, t.n); }
-FEWBIT_INLINE void store(float* p, V::F v, Whole) { V::store(p, v); }
-FEWBIT_INLINE void store(float* p, V::F v, Part t) { V::store_n(p, v, t.n); }
+FEWBIT_INLINE V::F load(const float* p, Whole) {
+  return V::load(p);
+}
+FEWBIT_INLINE V::F load(const float* p, Part t) {
+  return V::load_n(p, t.n);
+}
+FEWBIT_INLINE void store(float* p, V::F v, Whole) {
+  V::store(p, v);
+}
+FEWBIT_INLINE void store(float* p, V::F v, Part t) {
+  V::store_n(p, v, t.n);
+}
 template <typename T>
 FEWBIT_INLINE V::I load_wide(const T* p, Whole) {
   return V::load_wide(p);

@@ -138,9 +138,7 @@ struct V {
     __builtin_memcpy(buffer, p, static_cast<size_t>(n));
     return load_bytes(buffer);
   }
-  FEWBIT_INLINE void store_bytes(void* p, B v) {
-    _mm256_storeu_si256(static_cast<__m256i*>(p), v);
-  }
+  FEWBIT_INLINE void store_bytes(void* p, B v) { _mm256_storeu_si256(static_cast<__m256i*>(p), v); }
   FEWBIT_INLINE void store_bytes_n(void* p, B v, int n) {
     uint8_t buffer[kByteLanes];
     store_bytes(buffer, v);
