@@ -1,24 +1,18 @@
 // Any bytes: read as an ONNX model. What can be read must be writable, what was written must be
 // readable, and writing is a fixed point.
-//
-//   onnx_reader_fuzz corpus/ fuzz/corpus/onnx_reader
 
-#include <cstddef>
-#include <cstdint>
-#include <span>
-
+#include "fuzz_target.h"
 #include "io/onnx/reader.h"
 #include "io/onnx/writer.h"
 
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+FEWBIT_FUZZ_TARGET(bytes) {
   fewbit::OnnxReadOptions options;
   options.max_dense_bytes = 1 << 20;
   options.max_inlined_bytes = 1 << 20;
-  const auto bytes = std::as_bytes(std::span(data, size));
   fewbit::Result<fewbit::Model> model = fewbit::parse_onnx(bytes, nullptr, "", options);
   if (!model.ok()) {
     FEWBIT_CHECK(!model.error().message.empty());
-    return 0;
+    return;
   }
   fewbit::Result<std::string> once = fewbit::serialize_onnx(*model);
   FEWBIT_CHECK(once.ok(), once.error().message);
@@ -26,5 +20,4 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   FEWBIT_CHECK(again.ok(), again.error().message);
   fewbit::Result<std::string> twice = fewbit::serialize_onnx(*again);
   FEWBIT_CHECK(twice.ok() && *once == *twice);
-  return 0;
 }

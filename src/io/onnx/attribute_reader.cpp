@@ -64,8 +64,8 @@ Status GraphReader::read_attributes(const pb::NodeProto& proto, Scope& scope, co
   return {};
 }
 
-// Nothing, if neither the call nor the function gives the attribute: then the operator's own default
-// holds.
+// Nothing, if neither the call nor the function gives the attribute: then the operator's own
+// default holds.
 Result<std::optional<Attribute>> GraphReader::resolve_reference(const pb::AttributeProto& proto,
                                                                 const Call* call) {
   if (call == nullptr) {
@@ -89,9 +89,12 @@ Result<std::shared_ptr<Graph>> GraphReader::read_subgraph(const pb::GraphProto& 
 Result<Attribute> GraphReader::read_attribute(const pb::AttributeProto& proto, Scope& scope,
                                               const Call* call) {
   switch (type_of(proto)) {
-    case Type::FLOAT: return Attribute(proto.f());
-    case Type::INT: return Attribute(proto.i());
-    case Type::STRING: return Attribute(proto.s());
+    case Type::FLOAT:
+      return Attribute(proto.f());
+    case Type::INT:
+      return Attribute(proto.i());
+    case Type::STRING:
+      return Attribute(proto.s());
     case Type::FLOATS:
       return Attribute(std::vector<float>(proto.floats().begin(), proto.floats().end()));
     case Type::INTS:

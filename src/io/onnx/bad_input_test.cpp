@@ -25,9 +25,11 @@ pb::ModelProto rich_model() {
   f->add_attribute("alpha");
   pb::GraphProto* g = m.mutable_graph();
   add_attribute(add_node(g->mutable_node(), "F", {"y"}, {"z"}, "f"), "alpha",
-                pb::AttributeProto::FLOAT)->set_f(2);
+                pb::AttributeProto::FLOAT)
+      ->set_f(2);
   auto* body = add_attribute(add_node(g->mutable_node(), "If", {"c"}, {"u"}), "then_branch",
-                             pb::AttributeProto::GRAPH)->mutable_g();
+                             pb::AttributeProto::GRAPH)
+                   ->mutable_g();
   add_node(body->mutable_node(), "Neg", {"z"}, {"v"});
   set_value(body->add_output(), "v", {2});
   set_value(g->add_input(), "c", {}, DType::kBool);
@@ -159,7 +161,8 @@ TEST(OnnxBadInput, NamesAndEdges) {
        }},
       {"an initializer without a name",
        [](pb::GraphProto* g) { g->mutable_initializer(0)->clear_name(); }},
-      {"a graph input without a name", [](pb::GraphProto* g) { g->mutable_input(0)->clear_name(); }},
+      {"a graph input without a name",
+       [](pb::GraphProto* g) { g->mutable_input(0)->clear_name(); }},
       {"graph input 'x': unknown element type 99",
        [](pb::GraphProto* g) {
          g->mutable_input(0)->mutable_type()->mutable_tensor_type()->set_elem_type(99);
@@ -292,9 +295,9 @@ TEST(Utf8, FollowsTheRfc) {
                            "\xf4\x8f\xbf\xbf", "\xed\x9f\xbf"}) {
     EXPECT_TRUE(is_utf8(good));
   }
-  for (const char* bad : {"\x80", "\xc0\x80", "\xc1\xbf", "\xe0\x80\x80", "\xed\xa0\x80",
-                          "\xf0\x80\x80\x80", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xc3",
-                          "\xe2\x82", "\xc3(", "\xff"}) {
+  for (const char* bad :
+       {"\x80", "\xc0\x80", "\xc1\xbf", "\xe0\x80\x80", "\xed\xa0\x80", "\xf0\x80\x80\x80",
+        "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xc3", "\xe2\x82", "\xc3(", "\xff"}) {
     EXPECT_FALSE(is_utf8(bad));
   }
 }

@@ -9,7 +9,8 @@ namespace fs = std::filesystem;
 namespace {
 
 bool is_inside(const fs::path& folder, const fs::path& file) {
-  return std::mismatch(folder.begin(), folder.end(), file.begin(), file.end()).first == folder.end();
+  return std::mismatch(folder.begin(), folder.end(), file.begin(), file.end()).first ==
+         folder.end();
 }
 
 }  // namespace
@@ -37,8 +38,9 @@ Result<MappedFile> ExternalFiles::open(const std::string& location) {
   const fs::path file = fs::canonical(folder / relative, error);
   if (error) return io_error("external data in '{}': {}", location, error.message());
   if (!is_inside(folder, file)) {
-    return bad_input("external data in '{}': a symbolic link leads out of the model's folder, to {}",
-                     location, file.string());
+    return bad_input(
+        "external data in '{}': a symbolic link leads out of the model's folder, to {}", location,
+        file.string());
   }
   FEWBIT_ASSIGN(MappedFile mapped, MappedFile::open(file.string()));
   opened_.emplace(location, mapped);

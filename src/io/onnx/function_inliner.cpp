@@ -103,8 +103,8 @@ Status GraphReader::start_call(const pb::NodeProto& node, const pb::FunctionProt
   if (calls_++ == 0) collect_names(model_.graph());
   call.function = &function;
   call.caller = caller;
-  const std::string own = node.name().empty() ? fmt::format("{}_{}", function.name(), calls_)
-                                              : node.name();
+  const std::string own =
+      node.name().empty() ? fmt::format("{}_{}", function.name(), calls_) : node.name();
   call.prefix = (caller == nullptr ? "" : caller->prefix) + own + "/";
   if (call.prefix.size() > kMaxPrefixBytes) call.prefix = fmt::format("call_{}/", calls_);
 
@@ -156,8 +156,8 @@ Status GraphReader::bind_inputs(const pb::NodeProto& node, const pb::FunctionPro
   return {};
 }
 
-// An output that no node of the body writes directly (it is an input of the function, or named twice)
-// gets an Identity.
+// An output that no node of the body writes directly (it is an input of the function, or named
+// twice) gets an Identity.
 Status GraphReader::finish_outputs(const pb::NodeProto& node, const pb::FunctionProto& function,
                                    Scope& scope, Scope& body, const Call& call) {
   for (int i = 0; i < node.output_size(); ++i) {

@@ -54,7 +54,8 @@ TEST(OnnxFunctions, AttributesAreBoundOrDefaultOrAbsent) {
   pb::FunctionProto* f = add_function(m, "F", {"x"}, {"y"});
   pb::NodeProto* node = add_node(f->mutable_node(), "Op", {"x"}, {"y"});
   for (const char* name : {"given", "fallback", "absent"}) {
-    add_attribute(node, name, pb::AttributeProto::FLOAT)->set_ref_attr_name(std::string("f_") + name);
+    add_attribute(node, name, pb::AttributeProto::FLOAT)
+        ->set_ref_attr_name(std::string("f_") + name);
   }
   for (const char* name : {"f_given", "f_fallback"}) {
     auto* a = f->add_attribute_proto();
@@ -75,7 +76,8 @@ TEST(OnnxFunctions, ConstantOfAnAttribute) {
   pb::ModelProto m = calling_model();
   pb::FunctionProto* f = add_function(m, "F", {"x"}, {"y"});
   add_attribute(add_node(f->mutable_node(), "Constant", {}, {"c"}), "value_int",
-                pb::AttributeProto::INT)->set_ref_attr_name("n");
+                pb::AttributeProto::INT)
+      ->set_ref_attr_name("n");
   add_node(f->mutable_node(), "Pow", {"x", "c"}, {"y"});
   add_attribute(m.mutable_graph()->mutable_node(2), "n", pb::AttributeProto::INT)->set_i(3);
   Result<Model> read = parse(m);
@@ -108,7 +110,8 @@ TEST(OnnxFunctions, NestedCallsAndSubgraphs) {
   add_node(f->mutable_node(), "Inner", {"x"}, {"t"}, "f");
   add_node(f->mutable_node(), "Inner", {"t"}, {"w"}, "f");
   auto* body = add_attribute(add_node(f->mutable_node(), "If", {"w"}, {"out"}), "then_branch",
-                             pb::AttributeProto::GRAPH)->mutable_g();
+                             pb::AttributeProto::GRAPH)
+                   ->mutable_g();
   // The sub-graph's own 'y' has the caller's name of what it captures as 'x'.
   add_node(body->mutable_node(), "Add", {"x", "w"}, {"y"});
   add_node(body->mutable_node(), "Inner", {"y"}, {"r"}, "f");
@@ -128,10 +131,11 @@ TEST(OnnxFunctions, GraphAttributesAreCopiedPerUse) {
   pb::FunctionProto* f = add_function(m, "F", {"x"}, {"y"});
   for (const char* out : {"t", "y"}) {
     add_attribute(add_node(f->mutable_node(), "If", {"x"}, {out}), "then_branch",
-                  pb::AttributeProto::GRAPH)->set_ref_attr_name("body");
+                  pb::AttributeProto::GRAPH)
+        ->set_ref_attr_name("body");
   }
-  auto* body = add_attribute(m.mutable_graph()->mutable_node(2), "body",
-                             pb::AttributeProto::GRAPH)->mutable_g();
+  auto* body = add_attribute(m.mutable_graph()->mutable_node(2), "body", pb::AttributeProto::GRAPH)
+                   ->mutable_g();
   add_node(body->mutable_node(), "Neg", {"t"}, {"v"});  // the caller's t
   body->add_output()->set_name("v");
   Result<Model> read = parse(m);
@@ -170,8 +174,9 @@ TEST(OnnxFunctions, Errors) {
   g->mutable_node(0)->set_op_type("H");
   ASSERT_READ(parse(m)) << "an operator that is no function";
   g->mutable_opset_import()->RemoveLast();
-  EXPECT_TRUE(fails_with(parse(m), "function 'f.G': f.H node 'F1': the function imports no operator "
-                                   "set of the domain 'f'"));
+  EXPECT_TRUE(fails_with(parse(m),
+                         "function 'f.G': f.H node 'F1': the function imports no operator "
+                         "set of the domain 'f'"));
   g->mutable_node(0)->set_op_type("Neg");
   g->mutable_node(0)->set_domain("");
   ASSERT_READ(parse(m));

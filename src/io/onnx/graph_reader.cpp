@@ -7,7 +7,9 @@
 
 namespace fewbit::onnx {
 
-std::string normal_domain(const std::string& domain) { return domain == "ai.onnx" ? "" : domain; }
+std::string normal_domain(const std::string& domain) {
+  return domain == "ai.onnx" ? "" : domain;
+}
 
 Result<Opsets> read_opsets(
     const google::protobuf::RepeatedPtrField<pb::OperatorSetIdProto>& imports) {
@@ -98,7 +100,8 @@ void GraphReader::note(const std::string& line) {
 }
 
 // The name that a value of the file gets in our graph. In a function body all names are made fresh,
-// also those of its sub-graphs: so nothing there can hide a name of the caller that a capture needs.
+// also those of its sub-graphs: so nothing there can hide a name of the caller that a capture
+// needs.
 std::string GraphReader::value_name(const std::string& name, const Call* call) {
   return call == nullptr ? name : fresh_name(call->prefix + name);
 }
@@ -153,9 +156,8 @@ Status GraphReader::declare_initializers(const pb::GraphProto& proto, Scope& sco
                                          const Call* call) {
   const auto declare = [&](const pb::TensorProto& named, Result<Tensor> tensor) -> Status {
     if (named.name().empty()) return bad_input("an initializer without a name");
-    Status status = tensor.ok()
-                        ? declare_constant(named.name(), *std::move(tensor), scope, call)
-                        : Status(std::move(tensor).error());
+    Status status = tensor.ok() ? declare_constant(named.name(), *std::move(tensor), scope, call)
+                                : Status(std::move(tensor).error());
     if (!status.ok()) {
       return std::move(status).error().with_context(fmt::format("initializer '{}'", named.name()));
     }
@@ -246,8 +248,8 @@ void GraphReader::read_annotations(const pb::GraphProto& proto, Scope& scope) {
   }
 }
 
-// Two passes, so that nodes need not be in order: the file's order is checked by sorting, and a cycle
-// is told from a missing input.
+// Two passes, so that nodes need not be in order: the file's order is checked by sorting, and a
+// cycle is told from a missing input.
 Status GraphReader::read_nodes(const google::protobuf::RepeatedPtrField<pb::NodeProto>& nodes,
                                Scope& scope, const Call* call) {
   const auto with_label = [](const pb::NodeProto& node, Status status) -> Status {
@@ -267,8 +269,10 @@ Status GraphReader::declare_outputs(const pb::NodeProto& node, Scope& scope, con
   for (const std::string& name : node.output()) {
     if (name.empty()) continue;
     if (scope.values.count(name) != 0) {
-      return bad_input("its output '{}' is defined before: by another node, as an input or as an "
-                       "initializer", name);
+      return bad_input(
+          "its output '{}' is defined before: by another node, as an input or as an "
+          "initializer",
+          name);
     }
     auto bound = scope.bound_outputs.find(name);
     ValueId id = bound != scope.bound_outputs.end()
@@ -295,8 +299,10 @@ Result<ValueId> GraphReader::find(const std::string& name, Scope& scope) {
     scope.values.emplace(name, id);
     return id;
   }
-  return bad_input("reads '{}', which no node produces and which is neither an input nor an "
-                   "initializer", name);
+  return bad_input(
+      "reads '{}', which no node produces and which is neither an input nor an "
+      "initializer",
+      name);
 }
 
 Status GraphReader::read_node(const pb::NodeProto& proto, Scope& scope, const Call* call) {

@@ -24,7 +24,8 @@ using Opsets = std::map<std::string, int>;
 std::string normal_domain(const std::string& domain);
 
 /// The versions a model or a function imports; of one domain the highest. Error: a version below 1.
-Result<Opsets> read_opsets(const google::protobuf::RepeatedPtrField<pb::OperatorSetIdProto>& imports);
+Result<Opsets> read_opsets(
+    const google::protobuf::RepeatedPtrField<pb::OperatorSetIdProto>& imports);
 
 class GraphReader {
  public:
@@ -43,8 +44,8 @@ class GraphReader {
  private:
   /// The names that nodes of one body (a graph's or a function's) can see.
   struct Scope {
-    Graph* graph = nullptr;         ///< where the nodes go
-    const Scope* outer = nullptr;   ///< of the graph around a sub-graph
+    Graph* graph = nullptr;                           ///< where the nodes go
+    const Scope* outer = nullptr;                     ///< of the graph around a sub-graph
     std::unordered_map<std::string, ValueId> values;  ///< kNone: an input the caller left out
     /// Function bodies: the values that its outputs are bound to, until a node defines them.
     std::unordered_map<std::string, ValueId> bound_outputs;
@@ -57,14 +58,15 @@ class GraphReader {
     int depth = 0;
     std::string prefix;  ///< of the names of the body's nodes and values
     Opsets opsets;
-    std::map<std::string, Attribute> attributes;  ///< what ref_attr_name refers to
+    std::map<std::string, Attribute> attributes;      ///< what ref_attr_name refers to
     std::map<std::string, uint64_t> attribute_bytes;  ///< their size in the file
   };
 
   using FunctionKey = std::tuple<std::string, std::string, std::string>;  // domain, name, overload
 
   // graph_reader.cpp
-  Status read_graph(const pb::GraphProto& proto, Graph& graph, const Scope* outer, const Call* call);
+  Status read_graph(const pb::GraphProto& proto, Graph& graph, const Scope* outer,
+                    const Call* call);
   Status read_body(const pb::GraphProto& proto, Scope& scope, const Call* call);
   Status declare_inputs(const pb::GraphProto& proto, Scope& scope, const Call* call);
   Status declare_initializers(const pb::GraphProto& proto, Scope& scope, const Call* call);

@@ -9,32 +9,41 @@
 namespace fewbit::onnx {
 namespace {
 
-// The format asks for multiples of the page size so that a tensor can be mapped; for small ones that
-// would be mostly padding, and a cache line is enough for any load.
+// The format asks for multiples of the page size so that a tensor can be mapped; for small ones
+// that would be mostly padding, and a cache line is enough for any load.
 constexpr uint64_t kPageBytes = 4096;
 constexpr uint64_t kLineBytes = 64;
 
 /// The first IR version that knows the element type (the list of versions in the format's proto).
 int64_t ir_version_of(DType type) {
   switch (type) {
-    case DType::kBfloat16: return 4;
+    case DType::kBfloat16:
+      return 4;
     case DType::kFloat8E4M3FN:
     case DType::kFloat8E4M3FNUZ:
     case DType::kFloat8E5M2:
-    case DType::kFloat8E5M2FNUZ: return 9;
+    case DType::kFloat8E5M2FNUZ:
+      return 9;
     case DType::kUint4:
-    case DType::kInt4: return 10;
-    case DType::kFloat4E2M1: return 11;
-    case DType::kFloat8E8M0: return 12;
+    case DType::kInt4:
+      return 10;
+    case DType::kFloat4E2M1:
+      return 11;
+    case DType::kFloat8E8M0:
+      return 12;
     case DType::kUint2:
-    case DType::kInt2: return 13;
-    default: return 1;
+    case DType::kInt2:
+      return 13;
+    default:
+      return 1;
   }
 }
 constexpr int64_t kIrOfFreeInitializers = 4;  // before, each had to be listed as a graph input
 constexpr int64_t kIrOfOptional = 8;
 
-bool is_annotation(const std::string& key) { return key.starts_with(kQuantAnnotationPrefix); }
+bool is_annotation(const std::string& key) {
+  return key.starts_with(kQuantAnnotationPrefix);
+}
 
 template <typename Proto>
 void write_metadata(const std::map<std::string, std::string>& metadata, Proto* proto) {

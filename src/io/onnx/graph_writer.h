@@ -17,8 +17,8 @@ struct ExternalBlob {
 
 class GraphWriter {
  public:
-  /// `data_file`: name of the external file, "" for none. Constants of at least `threshold_bytes` go
-  /// there.
+  /// `data_file`: name of the external file, "" for none. Constants of at least `threshold_bytes`
+  /// go there.
   GraphWriter(std::string data_file, int64_t threshold_bytes)
       : data_file_(std::move(data_file)), threshold_bytes_(threshold_bytes) {}
 

@@ -96,7 +96,8 @@ Result<Model> parse_onnx(std::span<const std::byte> bytes, std::shared_ptr<void>
 Result<Model> read_onnx(const std::string& path, const OnnxReadOptions& options) {
   FEWBIT_ASSIGN(const MappedFile file, MappedFile::open(path));
   if (file.text().starts_with("version https://git-lfs")) {
-    return bad_input("{}: a Git LFS pointer instead of the model: fetch it with 'git lfs pull'", path);
+    return bad_input("{}: a Git LFS pointer instead of the model: fetch it with 'git lfs pull'",
+                     path);
   }
   const std::filesystem::path parent = std::filesystem::path(path).parent_path();
   const std::string folder = parent.empty() ? std::string(".") : parent.string();

@@ -18,8 +18,8 @@ struct OnnxReadOptions {
   std::vector<std::string>* notes = nullptr;
   /// A sparse tensor that is larger than this when dense is refused.
   int64_t max_dense_bytes = int64_t{1} << 31;
-  /// Model-local functions may grow the graph by at most this many bytes of protobuf: calls of calls
-  /// of calls multiply.
+  /// Model-local functions may grow the graph by at most this many bytes of protobuf: calls of
+  /// calls of calls multiply.
   int64_t max_inlined_bytes = int64_t{1} << 30;
 };
 
@@ -31,8 +31,8 @@ inline constexpr std::string_view kQuantAnnotationPrefix = "ai.onnx.quant_parame
 /// aligned and stay valid as long as any tensor lives. Model-local functions are inlined, Constant
 /// nodes become constants, nodes are sorted.
 ///
-/// Errors: kIo (no such file, ...), kBadInput, kUnsupported; each names the file, and the node, value
-/// or byte.
+/// Errors: kIo (no such file, ...), kBadInput, kUnsupported; each names the file, and the node,
+/// value or byte.
 Result<Model> read_onnx(const std::string& path, const OnnxReadOptions& options = {});
 
 /// Reads a model from memory. `folder` holds its external data ("": there can be none). With an

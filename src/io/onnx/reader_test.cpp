@@ -77,8 +77,9 @@ TEST(OnnxReader, InitializerOfAnInputIsItsDefault) {
 
   proto.mutable_graph()->mutable_input(1)->Clear();
   set_value(proto.mutable_graph()->mutable_input(1), "w", {3});
-  EXPECT_TRUE(fails_with(parse(proto), "initializer 'w': is float32[2], but the graph input of that "
-                                       "name is declared as float32[3]"));
+  EXPECT_TRUE(fails_with(parse(proto),
+                         "initializer 'w': is float32[2], but the graph input of that "
+                         "name is declared as float32[3]"));
 }
 
 TEST(OnnxReader, ConstantNodesOfEveryForm) {
@@ -92,8 +93,8 @@ TEST(OnnxReader, ConstantNodesOfEveryForm) {
   constant("c1", "value_float", pb::AttributeProto::FLOAT)->set_f(0.5F);
   constant("c2", "value_ints", pb::AttributeProto::INTS)->add_ints(-3);
   constant("c3", "value_string", pb::AttributeProto::STRING)->set_s("\xff");
-  auto* sparse = constant("c4", "sparse_value", pb::AttributeProto::SPARSE_TENSOR)
-                     ->mutable_sparse_tensor();
+  auto* sparse =
+      constant("c4", "sparse_value", pb::AttributeProto::SPARSE_TENSOR)->mutable_sparse_tensor();
   set_floats(sparse->mutable_values(), "", {2}, {5, 6});
   sparse->mutable_indices()->set_data_type(static_cast<int32_t>(DType::kInt64));
   for (int64_t d : {2, 2}) sparse->mutable_indices()->add_dims(d);
@@ -101,7 +102,9 @@ TEST(OnnxReader, ConstantNodesOfEveryForm) {
   for (int64_t d : {2, 3}) sparse->add_dims(d);
   Result<Model> m = parse(proto);
   ASSERT_READ(m);
-  const auto tensor = [&](const char* name) { return m->graph.constant(m->graph.find_value(name)); };
+  const auto tensor = [&](const char* name) {
+    return m->graph.constant(m->graph.find_value(name));
+  };
   EXPECT_EQ(m->graph.node_count(), 2U);
   EXPECT_EQ(tensor("c0")->data<float>()[0], 7.0F);
   EXPECT_EQ(tensor("c1")->data<float>()[0], 0.5F);
@@ -127,13 +130,17 @@ TEST(OnnxReader, SubgraphsCaptureByName) {
   EXPECT_FALSE((*g)->value((*g)->outputs[0]).is_constant());
 
   branch->mutable_node(0)->set_input(0, "nowhere");
-  EXPECT_TRUE(fails_with(parse(proto), "m: If node 'If3': attribute 'then_branch': Mul node 'Mul1': "
-                                       "reads 'nowhere', which no node produces"));
+  EXPECT_TRUE(fails_with(parse(proto),
+                         "m: If node 'If3': attribute 'then_branch': Mul node 'Mul1': "
+                         "reads 'nowhere', which no node produces"));
 }
 
 TEST(OnnxReader, TypesOfValues) {
   pb::ModelProto proto = small_model();
-  auto* dims = proto.mutable_graph()->mutable_input(0)->mutable_type()->mutable_tensor_type()
+  auto* dims = proto.mutable_graph()
+                   ->mutable_input(0)
+                   ->mutable_type()
+                   ->mutable_tensor_type()
                    ->mutable_shape();
   dims->mutable_dim(0)->set_dim_param("batch");
   dims->add_dim()->set_dim_value(-1);
@@ -141,7 +148,10 @@ TEST(OnnxReader, TypesOfValues) {
   auto* sequence = proto.mutable_graph()->add_value_info();
   sequence->set_name("t");
   set_value(sequence, "t", {});
-  *sequence->mutable_type()->mutable_optional_type()->mutable_elem_type()->mutable_sequence_type()
+  *sequence->mutable_type()
+       ->mutable_optional_type()
+       ->mutable_elem_type()
+       ->mutable_sequence_type()
        ->mutable_elem_type() = proto.graph().input(0).type();
   Result<Model> m = parse(proto);
   ASSERT_READ(m);
@@ -178,8 +188,9 @@ TEST(OnnxReader, DomainAndOpsetsAreNormalised) {
   EXPECT_TRUE(m->graph.node(m->graph.order()[0]).is("Add"));
 
   proto.clear_opset_import();
-  EXPECT_TRUE(fails_with(parse(proto), "Add node 'Add1': the model imports no operator set of the "
-                                       "domain 'ai.onnx'"));
+  EXPECT_TRUE(fails_with(parse(proto),
+                         "Add node 'Add1': the model imports no operator set of the "
+                         "domain 'ai.onnx'"));
   proto.set_ir_version(2);
   m = parse(proto);
   ASSERT_READ(m);

@@ -29,16 +29,23 @@ struct TypedRow {
 
 TypedRow typed_field(DType type) {
   switch (type) {
-    case DType::kUndefined: return {TypedField::kNone, "", 0};
+    case DType::kUndefined:
+      return {TypedField::kNone, "", 0};
     case DType::kFloat32:
-    case DType::kComplex64: return {TypedField::kFloat, "float_data", 4};
+    case DType::kComplex64:
+      return {TypedField::kFloat, "float_data", 4};
     case DType::kFloat64:
-    case DType::kComplex128: return {TypedField::kDouble, "double_data", 10};
-    case DType::kInt64: return {TypedField::kInt64, "int64_data", 7};
+    case DType::kComplex128:
+      return {TypedField::kDouble, "double_data", 10};
+    case DType::kInt64:
+      return {TypedField::kInt64, "int64_data", 7};
     case DType::kUint32:
-    case DType::kUint64: return {TypedField::kUint64, "uint64_data", 11};
-    case DType::kString: return {TypedField::kString, "string_data", 6};
-    default: return {TypedField::kInt32, "int32_data", 5};
+    case DType::kUint64:
+      return {TypedField::kUint64, "uint64_data", 11};
+    case DType::kString:
+      return {TypedField::kString, "string_data", 6};
+    default:
+      return {TypedField::kInt32, "int32_data", 5};
   }
 }
 
@@ -95,8 +102,8 @@ Status check_count(const TypedRow& row, int64_t found, int64_t expected, DType t
                    to_string(dims), expected);
 }
 
-// int32_data: one number per element, or per packed byte for types below 8 bits. Writers disagree on
-// whether an int8 of -1 is -1 or 255, so both are taken; what fits neither way is an error.
+// int32_data: one number per element, or per packed byte for types below 8 bits. Writers disagree
+// on whether an int8 of -1 is -1 or 255, so both are taken; what fits neither way is an error.
 template <typename Stored>
 Status narrow_int32(const pb::TensorProto& proto, Tensor& t) {
   constexpr int64_t kLimit = int64_t{1} << (8 * sizeof(Stored));
@@ -117,10 +124,13 @@ Status fill_int32(const pb::TensorProto& proto, Tensor& t) {
     return {};
   }
   switch (bits_of(t.type())) {
-    case 32: std::copy(proto.int32_data().begin(), proto.int32_data().end(), t.data<int32_t>());
+    case 32:
+      std::copy(proto.int32_data().begin(), proto.int32_data().end(), t.data<int32_t>());
       return {};
-    case 16: return narrow_int32<uint16_t>(proto, t);
-    default: return narrow_int32<uint8_t>(proto, t);
+    case 16:
+      return narrow_int32<uint16_t>(proto, t);
+    default:
+      return narrow_int32<uint8_t>(proto, t);
   }
 }
 
@@ -148,7 +158,8 @@ Result<Tensor> from_typed_field(const pb::TensorProto& proto, DType type, Dims d
       break;
     case TypedField::kString:
       FEWBIT_TRY(count(proto.string_data_size(), elements));
-      return Tensor::strings(std::move(dims), {proto.string_data().begin(), proto.string_data().end()});
+      return Tensor::strings(std::move(dims),
+                             {proto.string_data().begin(), proto.string_data().end()});
     case TypedField::kFloat:
       FEWBIT_TRY(count(proto.float_data_size(), bytes_of(type, elements) / 4));
       break;
@@ -156,7 +167,8 @@ Result<Tensor> from_typed_field(const pb::TensorProto& proto, DType type, Dims d
       FEWBIT_TRY(count(proto.double_data_size(), bytes_of(type, elements) / 8));
       break;
     case TypedField::kInt32:
-      FEWBIT_TRY(count(proto.int32_data_size(), bits_of(type) < 8 ? bytes_of(type, elements) : elements));
+      FEWBIT_TRY(
+          count(proto.int32_data_size(), bits_of(type) < 8 ? bytes_of(type, elements) : elements));
       break;
     case TypedField::kInt64:
       FEWBIT_TRY(count(proto.int64_data_size(), elements));
@@ -176,9 +188,14 @@ Result<Tensor> from_typed_field(const pb::TensorProto& proto, DType type, Dims d
     case TypedField::kInt64:
       std::copy(proto.int64_data().begin(), proto.int64_data().end(), t.data<int64_t>());
       break;
-    case TypedField::kInt32: FEWBIT_TRY(fill_int32(proto, t)); break;
-    case TypedField::kUint64: FEWBIT_TRY(fill_uint64(proto, t)); break;
-    default: break;
+    case TypedField::kInt32:
+      FEWBIT_TRY(fill_int32(proto, t));
+      break;
+    case TypedField::kUint64:
+      FEWBIT_TRY(fill_uint64(proto, t));
+      break;
+    default:
+      break;
   }
   return t;
 }
@@ -227,7 +244,8 @@ Result<Tensor> from_external(const pb::TensorProto& proto, DType type, Dims dims
                      place.location, size);
   }
   ByteSource source{file.bytes(), file.owner(), true};
-  auto bytes = source.bytes.subspan(static_cast<size_t>(place.offset), static_cast<size_t>(expected));
+  auto bytes =
+      source.bytes.subspan(static_cast<size_t>(place.offset), static_cast<size_t>(expected));
   return view_or_copy(type, std::move(dims), bytes, source);
 }
 
@@ -289,8 +307,8 @@ Result<Tensor> read_sparse_tensor(const pb::SparseTensorProto& proto, TensorSour
   const int element_bits = type == DType::kString ? 8 * int{sizeof(std::string)} : bits_of(type);
   if (element_bits < 8) return unsupported("sparse tensors of {} are not supported", name_of(type));
   if (elements > sources.max_dense_bytes / (element_bits / 8)) {
-    return unsupported("the sparse tensor of shape {} is larger than {} when dense", to_string(dims),
-                       human_bytes(sources.max_dense_bytes));
+    return unsupported("the sparse tensor of shape {} is larger than {} when dense",
+                       to_string(dims), human_bytes(sources.max_dense_bytes));
   }
   const bool flat = indices.rank() == 1;
   const bool shaped = indices.rank() == 2 && indices.dim(1) == static_cast<int64_t>(dims.size());

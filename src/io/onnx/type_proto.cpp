@@ -6,8 +6,8 @@ namespace {
 constexpr int32_t kFloat6E2M3 = 27;
 constexpr int32_t kFloat6E3M2 = 28;
 
-// Deeper types than sequence(optional(tensor)) are not in use; the bound keeps what is written within
-// protobuf's own limit on nesting.
+// Deeper types than sequence(optional(tensor)) are not in use; the bound keeps what is written
+// within protobuf's own limit on nesting.
 constexpr int kMaxTypeDepth = 8;
 
 Result<ValueType> read_nested(const pb::TypeProto& proto, int depth);
@@ -73,7 +73,9 @@ Result<DType> read_element_type(int32_t number) {
   return static_cast<DType>(number);
 }
 
-Result<ValueType> read_type(const pb::TypeProto& proto) { return read_nested(proto, 0); }
+Result<ValueType> read_type(const pb::TypeProto& proto) {
+  return read_nested(proto, 0);
+}
 
 void write_type(const ValueType& type, pb::TypeProto* proto) {
   switch (type.kind) {

@@ -89,8 +89,12 @@ class FieldReader {
         f.end = at_;
         return f;
       }
-      case kFixed64: length = 8; break;
-      case kFixed32: length = 4; break;
+      case kFixed64:
+        length = 8;
+        break;
+      case kFixed32:
+        length = 4;
+        break;
       case kBytes: {
         FEWBIT_ASSIGN(length, read_varint());
         f.content = at_;
@@ -112,7 +116,8 @@ class FieldReader {
   Result<uint64_t> read_varint() {
     uint64_t value = 0;
     for (int shift = 0; shift < 64; shift += 7) {
-      if (at_ == end_) return bad_input("ends in the middle of a number at byte {}: cut short?", at_);
+      if (at_ == end_)
+        return bad_input("ends in the middle of a number at byte {}: cut short?", at_);
       auto b = static_cast<uint64_t>(bytes_[at_++]);
       value |= (b & 0x7f) << shift;
       if ((b & 0x80) == 0) return value;
@@ -250,8 +255,7 @@ class Cutter {
 // Second pass: the bytes.
 class Splicer {
  public:
-  explicit Splicer(const std::string& skeleton)
-      : bytes_(std::as_bytes(std::span(skeleton))) {
+  explicit Splicer(const std::string& skeleton) : bytes_(std::as_bytes(std::span(skeleton))) {
     total_ = measure(MessageKind::kModel, 0, bytes_.size());
   }
 
@@ -337,9 +341,13 @@ class Splicer {
 
 }  // namespace
 
-Result<Skeleton> cut_payloads(std::span<const std::byte> model) { return Cutter(model).run(); }
+Result<Skeleton> cut_payloads(std::span<const std::byte> model) {
+  return Cutter(model).run();
+}
 
-uint64_t spliced_bytes(const std::string& skeleton) { return Splicer(skeleton).total_bytes(); }
+uint64_t spliced_bytes(const std::string& skeleton) {
+  return Splicer(skeleton).total_bytes();
+}
 
 Status splice_payloads(const std::string& skeleton, const PayloadSource& payload,
                        const ByteSink& sink) {

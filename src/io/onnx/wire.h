@@ -2,9 +2,9 @@
 // Tensor bytes stay out of protobuf.
 //
 // Protobuf would copy every weight into a string and stops at 2 GB. Here a message is walked field
-// by field first: the large payloads of TensorProto (raw_data, and float_data or double_data written
-// as one packed run, whose bytes are the same little-endian numbers) are cut out and replaced by
-// their place:
+// by field first: the large payloads of TensorProto (raw_data, and float_data or double_data
+// written as one packed run, whose bytes are the same little-endian numbers) are cut out and
+// replaced by their place:
 //
 //     raw_data (9): "....weights...."   becomes   payload_at (1001): offset
 //                                                 payload_bytes (1002): length

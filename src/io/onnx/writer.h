@@ -22,9 +22,10 @@ struct OnnxWriteOptions {
 /// Writes PATH (and PATH.data) all or not at all; a reader never sees a half-written file. The IR
 /// version is raised to what the element types in use need; operator sets that nodes use and the
 /// model does not import are added. Constants that nothing reads are left out.
-/// Errors: kIo (disk full, read-only, ...), kBadInput (a cycle), kUnsupported (over 2 GB without its
-/// constants); each names the file.
-Status write_onnx(const Model& model, const std::string& path, const OnnxWriteOptions& options = {});
+/// Errors: kIo (disk full, read-only, ...), kBadInput (a cycle), kUnsupported (over 2 GB without
+/// its constants); each names the file.
+Status write_onnx(const Model& model, const std::string& path,
+                  const OnnxWriteOptions& options = {});
 
 /// The file's bytes, in memory, without external data.
 Result<std::string> serialize_onnx(const Model& model);

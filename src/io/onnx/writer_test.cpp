@@ -128,7 +128,8 @@ TEST_F(OnnxFiles, ExternalPlaces) {
   put_external("w.bin", "7");  // not a multiple of four: copied
   m = read_onnx(at("m.onnx"));
   ASSERT_READ(m);
-  EXPECT_EQ(reinterpret_cast<uintptr_t>(m->graph.constant(m->graph.find_value("w"))->raw()) % 4, 0U);
+  EXPECT_EQ(reinterpret_cast<uintptr_t>(m->graph.constant(m->graph.find_value("w"))->raw()) % 4,
+            0U);
   put_external("sub/w.bin", "");
   m = read_onnx(at("m.onnx"));
   ASSERT_READ(m);
@@ -206,8 +207,7 @@ TEST_F(OnnxFiles, LargerThanProtobufReads) {
   std::ofstream file(at("m.onnx"), std::ios::binary);
   const auto* begin = static_cast<const std::byte*>(nullptr);
   Status status = splice_payloads(
-      m.SerializeAsString(),
-      [&](uint64_t, uint64_t bytes) { return std::span(begin, bytes); },
+      m.SerializeAsString(), [&](uint64_t, uint64_t bytes) { return std::span(begin, bytes); },
       [&](std::span<const std::byte> bytes) -> Status {
         if (bytes.data() == nullptr) {
           file.seekp(static_cast<std::streamoff>(bytes.size()), std::ios::cur);
