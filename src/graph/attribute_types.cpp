@@ -8,11 +8,24 @@ namespace fewbit {
 namespace {
 
 // The alternatives of Attribute, in its order.
-enum Type { kInt, kFloat, kString, kTensor, kGraph, kInts, kFloats, kStrings, kTensors, kGraphs, kType };
+enum Type {
+  kInt,
+  kFloat,
+  kString,
+  kTensor,
+  kGraph,
+  kInts,
+  kFloats,
+  kStrings,
+  kTensors,
+  kGraphs,
+  kType
+};
+// clang-format off
 constexpr std::string_view kTypeNames[] = {
-    "an integer",       "a number",          "a string",          "a tensor",
-    "a graph",          "a list of integers", "a list of numbers", "a list of strings",
-    "a list of tensors", "a list of graphs",  "a type"};
+    "an integer", "a number", "a string", "a tensor", "a graph", "a list of integers",
+    "a list of numbers", "a list of strings", "a list of tensors", "a list of graphs", "a type"};
+// clang-format on
 static_assert(std::size(kTypeNames) == std::variant_size_v<Attribute>);
 
 struct Row {
@@ -22,6 +35,7 @@ struct Row {
 
 // From version 7 on an attribute's name fixes its type in the whole standard, but for the
 // exceptions in expected_attribute_type. Sorted by name.
+// clang-format off
 constexpr Row kRows[] = {
     {"activation", kString}, {"activation_alpha", kFloats}, {"activation_beta", kFloats},
     {"activations", kStrings}, {"align_corners", kInt}, {"allowzero", kInt}, {"alpha", kFloat},
@@ -64,6 +78,7 @@ constexpr Row kRows[] = {
     {"value_float", kFloat}, {"value_floats", kFloats}, {"value_int", kInt}, {"value_ints", kInts},
     {"value_string", kString}, {"value_strings", kStrings}, {"weights", kFloats},
 };
+// clang-format on
 static_assert(std::is_sorted(std::begin(kRows), std::end(kRows),
                              [](const Row& a, const Row& b) { return a.name < b.name; }));
 
@@ -73,7 +88,8 @@ std::string_view attribute_type_name(const Attribute& attribute) {
   return kTypeNames[attribute.index()];
 }
 
-std::string_view expected_attribute_type(std::string_view op_type, int opset, std::string_view name) {
+std::string_view expected_attribute_type(std::string_view op_type, int opset,
+                                         std::string_view name) {
   if (op_type == "Pad" && opset < 11 && name == "value") return kTypeNames[kFloat];
   if (op_type == "Dropout" && name == "seed") return kTypeNames[kInt];
   const auto* row = std::lower_bound(std::begin(kRows), std::end(kRows), name,

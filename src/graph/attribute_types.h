@@ -11,6 +11,7 @@ namespace fewbit {
 std::string_view attribute_type_name(const Attribute& attribute);
 
 /// What the attribute of that name must be, in the words of attribute_type_name; "" if not known.
-std::string_view expected_attribute_type(std::string_view op_type, int opset, std::string_view name);
+std::string_view expected_attribute_type(std::string_view op_type, int opset,
+                                         std::string_view name);
 
 }  // namespace fewbit

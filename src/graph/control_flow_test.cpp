@@ -49,8 +49,8 @@ std::shared_ptr<Graph> doubling_body(bool grows) {
   ValueId condition = g.input("cond", {}, DType::kBool);
   ValueId state = g.input_of_type("state", {});
   ValueId kept = g.node("Identity", {condition});
-  ValueId next = grows ? g.node("Concat", {state, state}, {{"axis", int64_t{0}}})
-                       : g.node("Relu", {state});
+  ValueId next =
+      grows ? g.node("Concat", {state, state}, {{"axis", int64_t{0}}}) : g.node("Relu", {state});
   ValueId scan = g.node("Identity", {state});
   return take(std::move(g), {kept, next, scan});
 }
@@ -58,8 +58,8 @@ std::shared_ptr<Graph> doubling_body(bool grows) {
 TEST(InferControlFlow, LoopStateThatKeepsItsShape) {
   TestGraph g;
   ValueId x = g.input("x", {"n", 3});
-  auto y = g.nodes("Loop", {g.int_scalar("trips", 7), kNone, x}, 2,
-                   {{"body", doubling_body(false)}});
+  auto y =
+      g.nodes("Loop", {g.int_scalar("trips", 7), kNone, x}, 2, {{"body", doubling_body(false)}});
   EXPECT_EQ(g.infer(y[0]), "float32[n, 3]");
   EXPECT_EQ(g.type(y[1]), "float32[7, n, 3]");
 }
@@ -67,8 +67,8 @@ TEST(InferControlFlow, LoopStateThatKeepsItsShape) {
 TEST(InferControlFlow, LoopStateThatGrows) {
   TestGraph g;
   ValueId x = g.input("x", {2, 3});
-  auto y = g.nodes("Loop", {g.int_scalar("trips", 7), kNone, x}, 2,
-                   {{"body", doubling_body(true)}});
+  auto y =
+      g.nodes("Loop", {g.int_scalar("trips", 7), kNone, x}, 2, {{"body", doubling_body(true)}});
   EXPECT_EQ(g.infer(y[0]), "float32[?, 3]");
   EXPECT_EQ(g.type(y[1]), "float32[7, ?, 3]");
 }
@@ -86,8 +86,8 @@ TEST(InferControlFlow, LoopThatMayEndEarlyHasNoKnownTripCount) {
 TEST(InferControlFlow, InferringTwiceGivesTheSame) {
   TestGraph g;
   ValueId x = g.input("x", {2, 3});
-  auto y = g.nodes("Loop", {g.int_scalar("trips", 7), kNone, x}, 2,
-                   {{"body", doubling_body(true)}});
+  auto y =
+      g.nodes("Loop", {g.int_scalar("trips", 7), kNone, x}, 2, {{"body", doubling_body(true)}});
   EXPECT_EQ(g.infer(y[1]), "float32[7, ?, 3]");
   EXPECT_EQ(g.infer(y[1]), "float32[7, ?, 3]");
 }
@@ -134,14 +134,14 @@ TEST(InferControlFlow, NestedLoopsThatGrowEnd) {
     ValueId condition = outer.input("cond", {}, DType::kBool);
     ValueId state = outer.input_of_type("state", {});
     ValueId kept = outer.node("Identity", {condition});
-    auto inner = outer.nodes("Loop", {outer.int_scalar("trips", 2), kNone, state}, 2,
-                             {{"body", body}});
+    auto inner =
+        outer.nodes("Loop", {outer.int_scalar("trips", 2), kNone, state}, 2, {{"body", body}});
     ValueId scan = outer.node("Identity", {state});
     body = take(std::move(outer), {kept, inner[0], scan});
   }
   TestGraph g;
-  auto y = g.nodes("Loop", {g.int_scalar("trips", 2), kNone, g.input("x", {2, 3})}, 2,
-                   {{"body", body}});
+  auto y =
+      g.nodes("Loop", {g.int_scalar("trips", 2), kNone, g.input("x", {2, 3})}, 2, {{"body", body}});
   std::string type = g.infer(y[0]);
   EXPECT_TRUE(type == "float32[?, 3]" || type == "float32[...]") << type;
 }
@@ -150,11 +150,13 @@ TEST(InferControlFlow, ErrorsNameTheWay) {
   TestGraph g;
   g.input("x", {2, 2, 2});
   ValueId c = g.graph.add_constant("c", Tensor::scalar(true));
-  ValueId y = g.node("If", {c}, {{"then_branch", transposing_branch({0, 0, 1})},
-                                 {"else_branch", transposing_branch({0, 1, 2})}});
-  EXPECT_EQ(g.infer(y),
-            "If node 'my_If': Transpose node 'my_Transpose': perm is [0, 0, 1], expected an order of "
-            "the 3 axes of input 0 'x'");
+  ValueId y = g.node("If", {c},
+                     {{"then_branch", transposing_branch({0, 0, 1})},
+                      {"else_branch", transposing_branch({0, 1, 2})}});
+  EXPECT_EQ(
+      g.infer(y),
+      "If node 'my_If': Transpose node 'my_Transpose': perm is [0, 0, 1], expected an order of "
+      "the 3 axes of input 0 'x'");
 }
 
 }  // namespace

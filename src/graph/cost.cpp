@@ -28,7 +28,9 @@ Count product(std::span<const int64_t> factors) {
   return out;
 }
 
-Count times(Count a, Count b) { return a && b ? checked_mul(*a, *b) : std::nullopt; }
+Count times(Count a, Count b) {
+  return a && b ? checked_mul(*a, *b) : std::nullopt;
+}
 
 // Where the operands of a product are; `w` is [M, C / group, kernel...] or the right matrix.
 struct Operands {
@@ -132,7 +134,9 @@ bool is_parameter_type(DType type) {
   return type != DType::kInt64 && type != DType::kString && type != DType::kBool;
 }
 
-int64_t saturating_add(int64_t a, int64_t b) { return checked_add(a, b).value_or(INT64_MAX); }
+int64_t saturating_add(int64_t a, int64_t b) {
+  return checked_add(a, b).value_or(INT64_MAX);
+}
 
 int64_t first_read_parameters(const Graph& graph, const Node& node, std::vector<bool>& counted) {
   int64_t sum = 0;

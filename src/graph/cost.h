@@ -19,7 +19,7 @@ struct GraphCost {
   std::vector<NodeCost> nodes;  ///< in the order of the graph
   int64_t macs = 0;
   int64_t parameters = 0;
-  int unknown_nodes = 0;        ///< nodes whose macs are not known
+  int unknown_nodes = 0;  ///< nodes whose macs are not known
 };
 
 /// Counts convolutions, matrix products, attention and recurrent layers; other operators do no

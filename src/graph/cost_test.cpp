@@ -13,9 +13,9 @@ GraphCost inferred_cost(TestGraph& g) {
 
 TEST(Cost, Convolution) {
   TestGraph g;
-  ValueId y = g.node("Conv", {g.input("x", {2, 6, 8, 8}), g.weights("w", {4, 3, 3, 3}),
-                              g.weights("b", {4})},
-                     {{"pads", Ints{1, 1, 1, 1}}, {"strides", Ints{2, 2}}, {"group", int64_t{2}}});
+  ValueId y = g.node(
+      "Conv", {g.input("x", {2, 6, 8, 8}), g.weights("w", {4, 3, 3, 3}), g.weights("b", {4})},
+      {{"pads", Ints{1, 1, 1, 1}}, {"strides", Ints{2, 2}}, {"group", int64_t{2}}});
   g.node("Relu", {y});
   GraphCost cost = inferred_cost(g);
   // 2 x 4 x 4 x 4 outputs, each over 3 channels of 3 x 3.
@@ -57,7 +57,8 @@ TEST(Cost, Lstm) {
 
 TEST(Cost, AttentionOfPackedHeads) {
   TestGraph g;
-  g.node("Attention", {g.input("q", {2, 5, 24}), g.input("k", {2, 7, 12}), g.input("v", {2, 7, 20})},
+  g.node("Attention",
+         {g.input("q", {2, 5, 24}), g.input("k", {2, 7, 12}), g.input("v", {2, 7, 20})},
          {{"q_num_heads", int64_t{4}}, {"kv_num_heads", int64_t{2}}});
   g.graph.node(0).opset = 23;
   // 4 heads of 5 queries and 7 keys: 6 products for the score, 10 for the sum.

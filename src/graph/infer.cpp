@@ -145,8 +145,8 @@ Status bind_one(Value& input, const Dims& dims, SymbolValues& symbols) {
     return bad_input("input '{}' is a {}: it has no shape to bind", input.name,
                      input.type.to_string());
   }
-  auto elements = checked_elements(dims, input.type.elem == DType::kUndefined ? DType::kUint8
-                                                                              : input.type.elem);
+  auto elements = checked_elements(
+      dims, input.type.elem == DType::kUndefined ? DType::kUint8 : input.type.elem);
   if (!elements.ok()) {
     return std::move(elements).error().with_context(fmt::format("input '{}'", input.name));
   }

@@ -171,7 +171,8 @@ Status InferContext::check_min_rank(size_t i, int64_t expected) const {
 
 Status InferContext::check_dim(size_t i, size_t axis, const Dim& expected) const {
   const Shape* s = shape(i);
-  if (s == nullptr || axis >= s->size() || !infer::certainly_differ((*s)[axis], expected)) return {};
+  if (s == nullptr || axis >= s->size() || !infer::certainly_differ((*s)[axis], expected))
+    return {};
   return fail(i, "dimension {} to be {}", axis, expected.value);
 }
 

@@ -17,7 +17,9 @@ namespace fewbit {
 
 /// A set of element types: bit t is DType t.
 using TypeSet = uint32_t;
-constexpr TypeSet type_bit(DType t) { return TypeSet{1} << static_cast<int>(t); }
+constexpr TypeSet type_bit(DType t) {
+  return TypeSet{1} << static_cast<int>(t);
+}
 template <typename... T>
 constexpr TypeSet types(T... t) {
   return (type_bit(t) | ...);
@@ -42,7 +44,7 @@ inline constexpr int kMaxInferDepth = 64;
 struct InferScope {
   Graph& graph;
   InferBudget& budget;
-  bool carry_values = false;   ///< false: only constants have values (infer_node)
+  bool carry_values = false;  ///< false: only constants have values (infer_node)
   InferScope* outer = nullptr;
   std::unordered_map<ValueId, infer::PartialValue> partials = {};
   std::unordered_map<ValueId, std::shared_ptr<const Tensor>> captured_constants = {};

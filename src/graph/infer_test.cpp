@@ -87,21 +87,22 @@ TEST(Infer, ReshapeErrors) {
     TestGraph g;
     return g.infer(g.node("Reshape", {g.input("x", in), g.ints("s", target)}));
   };
-  EXPECT_EQ(error({2, 3}, {4, -1}),
-            "Reshape node 'my_Reshape': input 0 'x' is float32[2, 3] (6 elements), which cannot take "
-            "the shape float32[4, ?]");
+  EXPECT_EQ(
+      error({2, 3}, {4, -1}),
+      "Reshape node 'my_Reshape': input 0 'x' is float32[2, 3] (6 elements), which cannot take "
+      "the shape float32[4, ?]");
   EXPECT_EQ(error({2, 3}, {-1, -1}), "Reshape node 'my_Reshape': input 1 's' holds -1 twice");
   EXPECT_EQ(error({2, 3}, {-2, 3}),
             "Reshape node 'my_Reshape': input 1 's' holds -2, expected -1 or dimensions");
-  EXPECT_EQ(error({6}, {6, 0}),
-            "Reshape node 'my_Reshape': input 1 's' copies dimension 1, but input 0 'x' has only 1");
+  EXPECT_EQ(
+      error({6}, {6, 0}),
+      "Reshape node 'my_Reshape': input 1 's' copies dimension 1, but input 0 'x' has only 1");
 }
 
 TEST(Infer, ReshapeWithAllowzero) {
   TestGraph g;
   ValueId x = g.input("x", {0, 3, 4});
-  EXPECT_EQ(g.infer(g.node("Reshape", {x, g.ints("s", {3, 4, 0})},
-                           {{"allowzero", int64_t{1}}})),
+  EXPECT_EQ(g.infer(g.node("Reshape", {x, g.ints("s", {3, 4, 0})}, {{"allowzero", int64_t{1}}})),
             "float32[3, 4, 0]");
 }
 
@@ -119,6 +120,16 @@ TEST(Infer, CarriesShapesThroughArithmetic) {
                            g.node("Unsqueeze", {half, axes})},
                           {{"axis", int64_t{0}}});
   EXPECT_EQ(g.infer(g.node("Reshape", {x, target})), "float32[n, ?, 8]");
+}
+
+// arange(size(x, 1)) before there was Range.
+TEST(Infer, RangeAsIndicesOfOnes) {
+  TestGraph g;
+  ValueId size = g.node("Gather", {g.node("Shape", {g.input("x", {"n", 5})}), g.ints("one", {1})});
+  ValueId ones =
+      g.node("ConstantOfShape", {size}, {{"value", Tensor::from<int64_t>({1}, Ints{1})}});
+  ValueId column = g.node("Transpose", {g.node("NonZero", {ones})});
+  EXPECT_EQ(g.infer(g.node("Squeeze", {column, g.ints("axis", {1})})), "int64[5]");
 }
 
 TEST(Infer, ConcatWithOneUnknownElementKeepsTheOthers) {
@@ -148,9 +159,9 @@ TEST(Infer, ResizeBySizesFromFloats) {
   ValueId as_float = g.node("Cast", {size}, {{"to", int64_t{1}}});
   ValueId scale = g.graph.add_constant("scale", Tensor::scalar(1.5F));
   ValueId scaled = g.node("Floor", {g.node("Mul", {as_float, scale})});
-  ValueId sizes = g.node("Concat",
-                         {g.ints("nc", {1, 3}), g.node("Cast", {scaled}, {{"to", int64_t{7}}})},
-                         {{"axis", int64_t{0}}});
+  ValueId sizes =
+      g.node("Concat", {g.ints("nc", {1, 3}), g.node("Cast", {scaled}, {{"to", int64_t{7}}})},
+             {{"axis", int64_t{0}}});
   EXPECT_EQ(g.infer(g.node("Resize", {x, kNone, kNone, sizes})), "float32[1, 3, 15, 21]");
 }
 
@@ -182,9 +193,10 @@ TEST(Infer, ConvolutionErrors) {
     TestGraph g;
     return g.infer(g.node("Conv", {g.input("x", in), g.weights("w", w)}, std::move(attributes)));
   };
-  EXPECT_EQ(error({1, 4, 8, 8}, {8, 3, 3, 3}, {}),
-            "Conv node 'my_Conv': input 0 'x' has type float32[1, 4, 8, 8], expected dimension 1 to "
-            "be 3");
+  EXPECT_EQ(
+      error({1, 4, 8, 8}, {8, 3, 3, 3}, {}),
+      "Conv node 'my_Conv': input 0 'x' has type float32[1, 4, 8, 8], expected dimension 1 to "
+      "be 3");
   EXPECT_EQ(error({1, 3, 2, 8}, {8, 3, 3, 3}, {}),
             "Conv node 'my_Conv': spatial axis 0 has 2 elements with 0 of padding, fewer than the "
             "kernel's 3");
@@ -213,6 +225,16 @@ TEST(Infer, PoolsRoundUpInCeilMode) {
   EXPECT_EQ(size(2, 3, 2, 0, 1), "float32[1, 1, 1]");
 }
 
+TEST(Infer, ValidPoolsRoundDownInCeilMode) {
+  TestGraph g;
+  ValueId y = g.node("MaxPool", {g.input("x", {1, 1, 10})},
+                     {{"kernel_shape", Ints{3}},
+                      {"strides", Ints{2}},
+                      {"auto_pad", std::string("VALID")},
+                      {"ceil_mode", int64_t{1}}});
+  EXPECT_EQ(g.infer(y), "float32[1, 1, 4]");
+}
+
 TEST(Infer, SliceOfSymbols) {
   TestGraph g;
   ValueId x = g.input("x", {"n", "t", 10});
@@ -233,9 +255,10 @@ TEST(Infer, SqueezeOfUnknownDimensionHasNoRank) {
   ValueId x = g.input("x", {1, "n", 3});
   EXPECT_EQ(g.infer(g.node("Squeeze", {x})), "float32[...]");
   EXPECT_EQ(g.infer(g.node("Squeeze", {x, g.ints("a", {0})})), "float32[n, 3]");
-  EXPECT_EQ(g.infer(g.node("Squeeze", {x, g.ints("b", {2})})),
-            "Squeeze node 'my_Squeeze': input 0 'x' has type float32[1, n, 3], expected dimension 2 "
-            "to be 1");
+  EXPECT_EQ(
+      g.infer(g.node("Squeeze", {x, g.ints("b", {2})})),
+      "Squeeze node 'my_Squeeze': input 0 'x' has type float32[1, n, 3], expected dimension 2 "
+      "to be 1");
 }
 
 TEST(Infer, OldAttributesOfOldVersions) {
@@ -243,9 +266,9 @@ TEST(Infer, OldAttributesOfOldVersions) {
   g.opset = 9;
   ValueId x = g.input("x", {1, 3, 8});
   EXPECT_EQ(g.infer(g.node("Squeeze", {x}, {{"axes", Ints{0}}})), "float32[3, 8]");
-  EXPECT_EQ(g.infer(g.node("Slice", {x}, {{"axes", Ints{2}}, {"starts", Ints{-3}},
-                                          {"ends", Ints{100}}})),
-            "float32[1, 3, 3]");
+  EXPECT_EQ(
+      g.infer(g.node("Slice", {x}, {{"axes", Ints{2}}, {"starts", Ints{-3}}, {"ends", Ints{100}}})),
+      "float32[1, 3, 3]");
   EXPECT_EQ(g.infer(g.node("Pad", {x}, {{"pads", Ints{0, 0, 1, 0, 0, 2}}})), "float32[1, 3, 11]");
 }
 
@@ -255,9 +278,10 @@ TEST(Infer, MatMulInnerDimensions) {
   ValueId b = g.input("b", {7, 5, 6});
   EXPECT_EQ(g.infer(g.node("MatMul", {a, b})), "float32[n, 7, 4, 6]");
   EXPECT_EQ(g.infer(g.node("MatMul", {a, g.input("v", {5})})), "float32[n, 1, 4]");
-  EXPECT_EQ(g.infer(g.node("MatMul", {b, g.input("w", {5})})),
-            "MatMul node 'my_MatMul': input 0 'b' is float32[7, 5, 6] and input 1 'w' is float32[5]: "
-            "the inner dimensions 6 and 5 differ");
+  EXPECT_EQ(
+      g.infer(g.node("MatMul", {b, g.input("w", {5})})),
+      "MatMul node 'my_MatMul': input 0 'b' is float32[7, 5, 6] and input 1 'w' is float32[5]: "
+      "the inner dimensions 6 and 5 differ");
 }
 
 TEST(Infer, SingleNodeFromConstants) {
@@ -293,7 +317,8 @@ TEST(Infer, SizesThatOverflowAreErrorsOrUnknown) {
   TestGraph h;
   ValueId z = h.input("z", {kHuge, "n"}, DType::kUint8);
   EXPECT_EQ(h.infer(h.node("Tile", {z, h.ints("r", {8, 1})})), "uint8[?, n]");
-  EXPECT_EQ(h.infer(h.node("Flatten", {h.input("f", {2, kHuge, 4}, DType::kUint8)})), "uint8[2, ?]");
+  EXPECT_EQ(h.infer(h.node("Flatten", {h.input("f", {2, kHuge, 4}, DType::kUint8)})),
+            "uint8[2, ?]");
   TestGraph c;
   Attributes extreme = {{"dilations", Ints{INT64_MAX}}, {"pads", Ints{INT64_MAX, INT64_MAX}}};
   EXPECT_EQ(c.infer(c.node("Conv", {c.input("x", {1, 1, 5}), c.weights("w", {1, 1, 3})}, extreme)),

@@ -10,7 +10,9 @@ bool is_container(const ValueType& t) {
   return t.kind == ValueType::Kind::kSequence || t.kind == ValueType::Kind::kOptional;
 }
 
-std::shared_ptr<ValueType> share(ValueType t) { return std::make_shared<ValueType>(std::move(t)); }
+std::shared_ptr<ValueType> share(ValueType t) {
+  return std::make_shared<ValueType>(std::move(t));
+}
 
 }  // namespace
 

@@ -61,9 +61,8 @@ std::string small_value(const Tensor& tensor) {
   } else {
     auto value = infer::partial_of(tensor);
     if (!value) return "";
-    out = listed(value->elements, [&](const infer::PartialElement& e) {
-      return show_element(e, tensor.type());
-    });
+    out = listed(value->elements,
+                 [&](const infer::PartialElement& e) { return show_element(e, tensor.type()); });
   }
   // A scalar has no brackets.
   if (tensor.rank() == 0) out = out.substr(1, out.size() - 2);
@@ -93,8 +92,9 @@ std::string name_in(const Graph& graph, ValueId id) {
 }
 
 std::string typed(const Graph& graph, ValueId id) {
-  return id == kNone ? "_" : fmt::format("{}: {}", name_in(graph, id),
-                                         escaped(graph.value(id).type.to_string()));
+  return id == kNone
+             ? "_"
+             : fmt::format("{}: {}", name_in(graph, id), escaped(graph.value(id).type.to_string()));
 }
 
 void print_graph(const Graph& graph, const std::string& indent, std::string& out);

@@ -10,8 +10,8 @@ TEST(Print, NodesConstantsAndAttributes) {
   g.graph.name = "net";
   ValueId x = g.input("x", {1, 3, "h", 8});
   ValueId w = g.weights("w", {4, 3, 1, 1});
-  ValueId y = g.node("Conv", {x, w, kNone},
-                     {{"strides", Ints{1, 1}}, {"auto_pad", std::string("VALID")}});
+  ValueId y =
+      g.node("Conv", {x, w, kNone}, {{"strides", Ints{1, 1}}, {"auto_pad", std::string("VALID")}});
   ValueId flat = g.node("Reshape", {y, g.ints("s", {1, -1})});
   g.graph.outputs = {flat};
   ASSERT_TRUE(infer_graph(g.graph).ok());

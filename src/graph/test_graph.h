@@ -19,12 +19,14 @@ using Ints = std::vector<int64_t>;
 
 /// A dimension from a number (-1: unknown) or a symbol.
 struct D : Dim {
-  D(int v) : Dim{v < 0 ? -1 : v, {}} {}        // NOLINT: implicit
-  D(int64_t v) : Dim{v < 0 ? -1 : v, {}} {}    // NOLINT: implicit
-  D(const char* s) : Dim{-1, s} {}             // NOLINT: implicit
+  D(int v) : Dim{v < 0 ? -1 : v, {}} {}      // NOLINT: implicit
+  D(int64_t v) : Dim{v < 0 ? -1 : v, {}} {}  // NOLINT: implicit
+  D(const char* s) : Dim{-1, s} {}           // NOLINT: implicit
 };
 
-inline Shape shape(std::initializer_list<D> dims) { return {dims.begin(), dims.end()}; }
+inline Shape shape(std::initializer_list<D> dims) {
+  return {dims.begin(), dims.end()};
+}
 
 struct TestGraph {
   Model model;
@@ -59,7 +61,8 @@ struct TestGraph {
     n.opset = domain.empty() ? opset : 1;
     n.inputs = std::move(inputs);
     n.attributes = std::move(attributes);
-    for (size_t i = 0; i < outputs; ++i) n.outputs.push_back(graph.add_value(graph.unique_name("y")));
+    for (size_t i = 0; i < outputs; ++i)
+      n.outputs.push_back(graph.add_value(graph.unique_name("y")));
     std::vector<ValueId> out = n.outputs;
     graph.add_node(std::move(n));
     return out;

@@ -74,7 +74,8 @@ Status check_attributes(const Node& node) {
     std::string_view expected = expected_attribute_type(node.op_type, node.opset, name);
     std::string_view found = attribute_type_name(attribute);
     if (!expected.empty() && expected != found) {
-      return bad_input("{}: attribute '{}' is {}, expected {}", node.label(), name, found, expected);
+      return bad_input("{}: attribute '{}' is {}, expected {}", node.label(), name, found,
+                       expected);
     }
   }
   return {};

@@ -19,7 +19,8 @@ Result<Heads> heads_of(const InferContext& c, size_t i, std::string_view count_a
   if (s->size() == 4) return Heads{(*s)[0], (*s)[1], (*s)[2], (*s)[3]};
   if (s->size() != 3) return c.fail(i, "3 or 4 dimensions");
   FEWBIT_ASSIGN(int64_t count, c.required_int(count_attribute));
-  if (count < 1) return bad_input("attribute '{}' is {}, expected 1 or more", count_attribute, count);
+  if (count < 1)
+    return bad_input("attribute '{}' is {}, expected 1 or more", count_attribute, count);
   const Dim& hidden = s->back();
   if (hidden.known() && hidden.value % count != 0) {
     return c.fail(i, "dimension 2 to be a multiple of {} = {}", count_attribute, count);
@@ -97,6 +98,8 @@ constexpr SchemaRow kRows[] = {
 
 }  // namespace
 
-std::span<const SchemaRow> attention_rows() { return kRows; }
+std::span<const SchemaRow> attention_rows() {
+  return kRows;
+}
 
 }  // namespace fewbit::infer

@@ -41,12 +41,24 @@ Status broadcasting(InferContext& c, TypeSet allowed, DType result) {
 
 constexpr TypeSet kAny = ~TypeSet{0};
 
-Status arithmetic(InferContext& c) { return broadcasting(c, kNumbers, DType::kUndefined); }
-Status bitwise(InferContext& c) { return broadcasting(c, kIntegers, DType::kUndefined); }
-Status real(InferContext& c) { return broadcasting(c, kFloats, DType::kUndefined); }
-Status logical(InferContext& c) { return broadcasting(c, kBools, DType::kBool); }
-Status order(InferContext& c) { return broadcasting(c, kNumbers, DType::kBool); }
-Status equality(InferContext& c) { return broadcasting(c, kAny, DType::kBool); }
+Status arithmetic(InferContext& c) {
+  return broadcasting(c, kNumbers, DType::kUndefined);
+}
+Status bitwise(InferContext& c) {
+  return broadcasting(c, kIntegers, DType::kUndefined);
+}
+Status real(InferContext& c) {
+  return broadcasting(c, kFloats, DType::kUndefined);
+}
+Status logical(InferContext& c) {
+  return broadcasting(c, kBools, DType::kBool);
+}
+Status order(InferContext& c) {
+  return broadcasting(c, kNumbers, DType::kBool);
+}
+Status equality(InferContext& c) {
+  return broadcasting(c, kAny, DType::kBool);
+}
 Status strings(InferContext& c) {
   return broadcasting(c, types(DType::kString), DType::kString);
 }
@@ -120,6 +132,8 @@ constexpr SchemaRow kRows[] = {
 
 }  // namespace
 
-std::span<const SchemaRow> binary_rows() { return kRows; }
+std::span<const SchemaRow> binary_rows() {
+  return kRows;
+}
 
 }  // namespace fewbit::infer

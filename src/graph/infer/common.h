@@ -21,7 +21,8 @@ Status same_as_float_input(InferContext& c);
 
 /// Numpy broadcasting of these inputs (left out ones are skipped): nullopt if the shape of one is
 /// unknown; error if they certainly do not fit.
-Result<std::optional<Shape>> broadcast_inputs(const InferContext& c, const std::vector<size_t>& which);
+Result<std::optional<Shape>> broadcast_inputs(const InferContext& c,
+                                              const std::vector<size_t>& which);
 
 /// Input i must be broadcastable to `target` without making it larger.
 Status check_broadcasts_to(const InferContext& c, size_t i, const Shape& target);

@@ -168,6 +168,8 @@ constexpr SchemaRow kRows[] = {
 
 }  // namespace
 
-std::span<const SchemaRow> constant_rows() { return kRows; }
+std::span<const SchemaRow> constant_rows() {
+  return kRows;
+}
 
 }  // namespace fewbit::infer

@@ -129,6 +129,8 @@ constexpr SchemaRow kRows[] = {
 
 }  // namespace
 
-std::span<const SchemaRow> contrib_rows() { return kRows; }
+std::span<const SchemaRow> contrib_rows() {
+  return kRows;
+}
 
 }  // namespace fewbit::infer

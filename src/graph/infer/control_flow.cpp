@@ -166,7 +166,7 @@ Status loop(InferContext& c) {
 }
 
 struct ScanLayout {
-  size_t first = 0;    ///< 1 in version 8, where input 0 holds sequence lengths
+  size_t first = 0;  ///< 1 in version 8, where input 0 holds sequence lengths
   size_t states = 0;
   size_t scans = 0;
   bool batched = false;  ///< version 8: all inputs have a batch dimension in front
@@ -189,8 +189,7 @@ Result<ValueType> scan_element(const InferContext& c, const ScanLayout& layout, 
     element.shape->erase(element.shape->begin(), element.shape->begin() + 2);
     return element;
   }
-  FEWBIT_ASSIGN(int64_t axis,
-                c.normalize_axis(axis_of(c, "scan_input_axes", i), c.rank(input)));
+  FEWBIT_ASSIGN(int64_t axis, c.normalize_axis(axis_of(c, "scan_input_axes", i), c.rank(input)));
   FEWBIT_TRY(c.check_dim(input, static_cast<size_t>(axis), length));
   length = more_precise(length, (*element.shape)[static_cast<size_t>(axis)]);
   element.shape->erase(element.shape->begin() + axis);
@@ -236,8 +235,7 @@ Status scan(InferContext& c) {
     bool is_state = i < layout.states;
     ValueType out = is_state ? union_types(inputs[i], outputs.types[i]) : outputs.types[i];
     if (!is_state) {
-      int64_t axis =
-          layout.batched ? 0 : axis_of(c, "scan_output_axes", i - layout.states);
+      int64_t axis = layout.batched ? 0 : axis_of(c, "scan_output_axes", i - layout.states);
       out = with_dimension(out, axis, length);
     }
     c.set_type(i, layout.batched ? with_dimension(out, 0, batch) : out);
@@ -255,6 +253,8 @@ constexpr SchemaRow kRows[] = {
 
 }  // namespace
 
-std::span<const SchemaRow> control_flow_rows() { return kRows; }
+std::span<const SchemaRow> control_flow_rows() {
+  return kRows;
+}
 
 }  // namespace fewbit::infer

@@ -197,6 +197,8 @@ constexpr SchemaRow kRows[] = {
 
 }  // namespace
 
-std::span<const SchemaRow> conv_rows() { return kRows; }
+std::span<const SchemaRow> conv_rows() {
+  return kRows;
+}
 
 }  // namespace fewbit::infer

@@ -102,6 +102,8 @@ constexpr SchemaRow kRows[] = {
 
 }  // namespace
 
-std::span<const SchemaRow> detection_rows() { return kRows; }
+std::span<const SchemaRow> detection_rows() {
+  return kRows;
+}
 
 }  // namespace fewbit::infer

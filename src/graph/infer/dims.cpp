@@ -87,7 +87,9 @@ Product product_of(std::span<const Dim> dims) {
   return product;
 }
 
-Dim as_dim(const Product& product) { return divide(product, Product{}); }
+Dim as_dim(const Product& product) {
+  return divide(product, Product{});
+}
 
 Dim divide(const Product& total, const Product& part) {
   if (!total.known || !part.known || part.number == 0) return {};

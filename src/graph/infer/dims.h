@@ -1,6 +1,7 @@
 #pragma once
 // Arithmetic on dimensions that may be unknown or symbolic. Overflow gives an unknown dimension: a
-// size that does not fit in 63 bits cannot exist at run time, and the executor's own check names it.
+// size that does not fit in 63 bits cannot exist at run time, and the executor's own check names
+// it.
 
 #include <cstdint>
 #include <optional>
@@ -37,9 +38,9 @@ Dim more_precise(const Dim& a, const Dim& b);
 /// Products with the symbols kept apart, so that equal symbols cancel: [n, 3, 4] -> [n, -1] is
 /// [n, 12] for any n.
 struct Product {
-  int64_t number = 1;                 ///< product of the numbers
-  std::vector<std::string> symbols;   ///< sorted
-  bool known = true;                  ///< false: an unknown factor, or overflow
+  int64_t number = 1;                ///< product of the numbers
+  std::vector<std::string> symbols;  ///< sorted
+  bool known = true;                 ///< false: an unknown factor, or overflow
   void multiply(const Dim& d);
 };
 /// total / part as one dimension; unknown if a symbol of `part` is not in `total`, or two are left.
@@ -55,6 +56,8 @@ std::optional<Shape> broadcast(const Shape& a, const Shape& b);
 
 Shape to_shape(std::span<const int64_t> dims);
 /// `rank` dimensions of which nothing is known.
-inline Shape unknown_shape(size_t rank) { return Shape(rank); }
+inline Shape unknown_shape(size_t rank) {
+  return Shape(rank);
+}
 
 }  // namespace fewbit::infer

@@ -20,10 +20,18 @@ Status unary(InferContext& c, TypeSet allowed) {
   return {};
 }
 
-Status number(InferContext& c) { return unary(c, kNumbers); }
-Status logical(InferContext& c) { return unary(c, kBools); }
-Status integer(InferContext& c) { return unary(c, kIntegers); }
-Status real(InferContext& c) { return unary(c, kFloats); }
+Status number(InferContext& c) {
+  return unary(c, kNumbers);
+}
+Status logical(InferContext& c) {
+  return unary(c, kBools);
+}
+Status integer(InferContext& c) {
+  return unary(c, kIntegers);
+}
+Status real(InferContext& c) {
+  return unary(c, kFloats);
+}
 
 // Clip and the like: limits in further inputs have the type of the first.
 Status clip(InferContext& c) {
@@ -127,6 +135,8 @@ constexpr SchemaRow kRows[] = {
 
 }  // namespace
 
-std::span<const SchemaRow> elementwise_rows() { return kRows; }
+std::span<const SchemaRow> elementwise_rows() {
+  return kRows;
+}
 
 }  // namespace fewbit::infer

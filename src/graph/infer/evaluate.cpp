@@ -12,11 +12,15 @@ namespace {
 
 using Element = PartialElement;
 
-bool is_symbol(const Element& e) { return e.kind == Element::Kind::kSymbol; }
+bool is_symbol(const Element& e) {
+  return e.kind == Element::Kind::kSymbol;
+}
 bool is_number(const Element& e, int64_t v) {
   return (e.is_int() && e.integer == v) || (e.is_real() && e.real == static_cast<double>(v));
 }
-Element from(std::optional<int64_t> v) { return v ? Element::of(*v) : Element{}; }
+Element from(std::optional<int64_t> v) {
+  return v ? Element::of(*v) : Element{};
+}
 
 Element add_elements(const Element& a, const Element& b) {
   if (a.is_int() && b.is_int()) return from(checked_add(a.integer, b.integer));
@@ -97,7 +101,9 @@ Element less_elements(const Element& a, const Element& b) {
 Element less_equal_elements(const Element& a, const Element& b) {
   return compare_elements(a, b, [](int order) { return order <= 0; });
 }
-Element greater_elements(const Element& a, const Element& b) { return less_elements(b, a); }
+Element greater_elements(const Element& a, const Element& b) {
+  return less_elements(b, a);
+}
 Element greater_equal_elements(const Element& a, const Element& b) {
   return less_equal_elements(b, a);
 }
@@ -112,7 +118,9 @@ Element or_elements(const Element& a, const Element& b) {
   return a.is_int() && b.is_int() ? Element::of(0) : Element{};
 }
 
-Element not_element(const Element& e) { return e.is_int() ? Element::of(e.integer == 0) : Element{}; }
+Element not_element(const Element& e) {
+  return e.is_int() ? Element::of(e.integer == 0) : Element{};
+}
 Element abs_element(const Element& e) {
   if (e.is_int()) return e.integer >= 0 ? e : from(checked_sub(0, e.integer));
   return e.is_real() ? Element::of_real(std::abs(e.real)) : e;
@@ -121,8 +129,12 @@ Element neg_element(const Element& e) {
   if (e.is_int()) return from(checked_sub(0, e.integer));
   return e.is_real() ? Element::of_real(-e.real) : Element{};
 }
-Element floor_element(const Element& e) { return e.is_real() ? Element::of_real(std::floor(e.real)) : e; }
-Element ceil_element(const Element& e) { return e.is_real() ? Element::of_real(std::ceil(e.real)) : e; }
+Element floor_element(const Element& e) {
+  return e.is_real() ? Element::of_real(std::floor(e.real)) : e;
+}
+Element ceil_element(const Element& e) {
+  return e.is_real() ? Element::of_real(std::ceil(e.real)) : e;
+}
 Element sqrt_element(const Element& e) {
   return e.is_real() && e.real >= 0 ? Element::of_real(std::sqrt(e.real)) : Element{};
 }
@@ -141,8 +153,8 @@ std::optional<IntegerRange> range_of(DType type) {
   int bits = bits_of(type);
   if (type == DType::kUint64) return IntegerRange{0, INT64_MAX};
   if (bits == 64) return IntegerRange{INT64_MIN, INT64_MAX};
-  if (is_signed_integer(type)) return IntegerRange{-(int64_t{1} << (bits - 1)),
-                                                   (int64_t{1} << (bits - 1)) - 1};
+  if (is_signed_integer(type))
+    return IntegerRange{-(int64_t{1} << (bits - 1)), (int64_t{1} << (bits - 1)) - 1};
   return IntegerRange{0, (int64_t{1} << bits) - 1};
 }
 
@@ -230,8 +242,8 @@ const Element& at_broadcast(const PartialValue& v, const std::vector<int64_t>& a
 
 }  // namespace
 
-std::optional<PartialValue> evaluate(BinaryEvaluator f, const PartialValue& a, const PartialValue& b,
-                                     DType result) {
+std::optional<PartialValue> evaluate(BinaryEvaluator f, const PartialValue& a,
+                                     const PartialValue& b, DType result) {
   auto dims = broadcast_dims(a.dims, b.dims);
   if (!dims) return std::nullopt;
   PartialValue out;

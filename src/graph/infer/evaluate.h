@@ -24,8 +24,8 @@ PartialElement fit(PartialElement e, DType type);
 PartialElement convert(const PartialElement& e, DType to);
 
 /// Broadcasts and applies; unknown if the result would be too large to carry.
-std::optional<PartialValue> evaluate(BinaryEvaluator f, const PartialValue& a, const PartialValue& b,
-                                     DType result);
+std::optional<PartialValue> evaluate(BinaryEvaluator f, const PartialValue& a,
+                                     const PartialValue& b, DType result);
 std::optional<PartialValue> evaluate_where(const PartialValue& condition, const PartialValue& x,
                                            const PartialValue& y);
 

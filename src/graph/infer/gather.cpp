@@ -154,9 +154,21 @@ Status top_k(InferContext& c) {
   return {};
 }
 
+// One column of coordinates for each element that is not 0. Old exports write Range as the indices
+// of a list of ones, so those of a list are carried.
 Status non_zero(InferContext& c) {
   Shape out(2);
   if (c.rank(0) >= 0) out[0] = Dim::of(c.rank(0));
+  if (auto elements = c.ints(0); elements && c.rank(0) == 1) {
+    PartialValue indices{{1, 0}, {}};
+    for (size_t i = 0; i < elements->size(); ++i) {
+      if ((*elements)[i] != 0)
+        indices.elements.push_back(PartialElement::of(static_cast<int64_t>(i)));
+    }
+    indices.dims[1] = static_cast<int64_t>(indices.elements.size());
+    out[1] = Dim::of(indices.dims[1]);
+    c.set_value(0, std::move(indices));
+  }
   c.set(0, DType::kInt64, std::move(out));
   return {};
 }
@@ -232,6 +244,8 @@ constexpr SchemaRow kRows[] = {
 
 }  // namespace
 
-std::span<const SchemaRow> gather_rows() { return kRows; }
+std::span<const SchemaRow> gather_rows() {
+  return kRows;
+}
 
 }  // namespace fewbit::infer

@@ -181,6 +181,8 @@ constexpr SchemaRow kRows[] = {
 
 }  // namespace
 
-std::span<const SchemaRow> join_rows() { return kRows; }
+std::span<const SchemaRow> join_rows() {
+  return kRows;
+}
 
 }  // namespace fewbit::infer

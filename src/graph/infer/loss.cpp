@@ -26,13 +26,14 @@ Status loss(InferContext& c) {
   return {};
 }
 
-// Rate and step count, then groups of n tensors each: parameters, gradients, states. The outputs are
-// the new parameters and states, like the old ones.
+// Rate and step count, then groups of n tensors each: parameters, gradients, states. The outputs
+// are the new parameters and states, like the old ones.
 Status optimizer(InferContext& c, size_t groups) {
   size_t n = (c.input_count() - 2) / groups;
   if (c.input_count() != 2 + groups * n || c.output_count() != (groups - 1) * n) {
-    return bad_input("the node has {} inputs and {} outputs, expected 2 + {} and {} for each tensor",
-                     c.input_count(), c.output_count(), groups, groups - 1);
+    return bad_input(
+        "the node has {} inputs and {} outputs, expected 2 + {} and {} for each tensor",
+        c.input_count(), c.output_count(), groups, groups - 1);
   }
   for (size_t i = 0; i < c.output_count(); ++i) {
     size_t group = i / n == 0 ? 0 : i / n + 1;
@@ -41,8 +42,12 @@ Status optimizer(InferContext& c, size_t groups) {
   return {};
 }
 
-Status optimizer_one_state(InferContext& c) { return optimizer(c, 3); }
-Status optimizer_two_states(InferContext& c) { return optimizer(c, 4); }
+Status optimizer_one_state(InferContext& c) {
+  return optimizer(c, 3);
+}
+Status optimizer_two_states(InferContext& c) {
+  return optimizer(c, 4);
+}
 
 constexpr SchemaRow kRows[] = {
     {"", "NegativeLogLikelihoodLoss", 12, 2, 3, 1, 1, loss},
@@ -54,6 +59,8 @@ constexpr SchemaRow kRows[] = {
 
 }  // namespace
 
-std::span<const SchemaRow> loss_rows() { return kRows; }
+std::span<const SchemaRow> loss_rows() {
+  return kRows;
+}
 
 }  // namespace fewbit::infer

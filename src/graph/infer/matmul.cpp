@@ -121,7 +121,7 @@ Status det(InferContext& c) {
 // -- Einsum: "ij,jk->ik", with "..." for broadcast dimensions.
 
 struct Equation {
-  std::vector<std::string> terms;   ///< without spaces; "..." is written as one '.'
+  std::vector<std::string> terms;  ///< without spaces; "..." is written as one '.'
   std::optional<std::string> output;
 };
 
@@ -243,6 +243,8 @@ constexpr SchemaRow kRows[] = {
 
 }  // namespace
 
-std::span<const SchemaRow> matmul_rows() { return kRows; }
+std::span<const SchemaRow> matmul_rows() {
+  return kRows;
+}
 
 }  // namespace fewbit::infer

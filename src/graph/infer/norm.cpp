@@ -120,6 +120,8 @@ constexpr SchemaRow kRows[] = {
 
 }  // namespace
 
-std::span<const SchemaRow> norm_rows() { return kRows; }
+std::span<const SchemaRow> norm_rows() {
+  return kRows;
+}
 
 }  // namespace fewbit::infer

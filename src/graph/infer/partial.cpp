@@ -105,7 +105,9 @@ Copy copy_for(DType type) {
 
 }  // namespace
 
-bool is_partial_type(DType type) { return copy_for(type) != nullptr; }
+bool is_partial_type(DType type) {
+  return copy_for(type) != nullptr;
+}
 
 std::optional<int64_t> carried_elements(const Dims& dims) {
   int64_t count = 1;

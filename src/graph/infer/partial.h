@@ -48,8 +48,9 @@ struct PartialValue {
   bool operator==(const PartialValue&) const = default;
 };
 
-/// The number of elements if a tensor of these dimensions is small enough to be carried, no dimension
-/// above kMaxPartialElements (beside a 0 a huge one would overflow products of the others).
+/// The number of elements if a tensor of these dimensions is small enough to be carried, no
+/// dimension above kMaxPartialElements (beside a 0 a huge one would overflow products of the
+/// others).
 std::optional<int64_t> carried_elements(const Dims& dims);
 
 /// The elements of a small tensor of integers, bool or floats; nullopt for others.

@@ -84,6 +84,8 @@ constexpr SchemaRow kRows[] = {
 
 }  // namespace
 
-std::span<const SchemaRow> pool_rows() { return kRows; }
+std::span<const SchemaRow> pool_rows() {
+  return kRows;
+}
 
 }  // namespace fewbit::infer

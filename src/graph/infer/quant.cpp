@@ -46,7 +46,8 @@ Status quantize_linear(InferContext& c) {
     FEWBIT_ASSIGN(by_attribute, c.dtype_attribute("output_dtype", DType::kUndefined));
   }
   DType by_zero = c.elem(2);
-  if (by_attribute != DType::kUndefined && by_zero != DType::kUndefined && by_attribute != by_zero) {
+  if (by_attribute != DType::kUndefined && by_zero != DType::kUndefined &&
+      by_attribute != by_zero) {
     return c.fail(2, "{}, which output_dtype names", name_of(by_attribute));
   }
   DType elem = by_attribute != DType::kUndefined ? by_attribute
@@ -87,6 +88,8 @@ constexpr SchemaRow kRows[] = {
 
 }  // namespace
 
-std::span<const SchemaRow> quant_rows() { return kRows; }
+std::span<const SchemaRow> quant_rows() {
+  return kRows;
+}
 
 }  // namespace fewbit::infer

@@ -58,8 +58,12 @@ Status reduce(InferContext& c, int input_since) {
   return {};
 }
 
-Status reduce_axes_13(InferContext& c) { return reduce(c, 13); }
-Status reduce_axes_18(InferContext& c) { return reduce(c, 18); }
+Status reduce_axes_13(InferContext& c) {
+  return reduce(c, 13);
+}
+Status reduce_axes_18(InferContext& c) {
+  return reduce(c, 18);
+}
 
 Status arg_reduce(InferContext& c) {
   std::optional<Shape> out = shape_of(c, 0);
@@ -81,8 +85,12 @@ Status along_axis(InferContext& c, int64_t default_axis) {
   return {};
 }
 
-Status softmax(InferContext& c) { return along_axis(c, c.opset() < 13 ? 1 : -1); }
-Status lp_normalization(InferContext& c) { return along_axis(c, -1); }
+Status softmax(InferContext& c) {
+  return along_axis(c, c.opset() < 13 ? 1 : -1);
+}
+Status lp_normalization(InferContext& c) {
+  return along_axis(c, -1);
+}
 
 constexpr SchemaRow kRows[] = {
     {"", "ArgMax", 1, 1, 1, 1, 1, arg_reduce},
@@ -115,6 +123,8 @@ constexpr SchemaRow kRows[] = {
 
 }  // namespace
 
-std::span<const SchemaRow> reduce_rows() { return kRows; }
+std::span<const SchemaRow> reduce_rows() {
+  return kRows;
+}
 
 }  // namespace fewbit::infer

@@ -27,7 +27,8 @@ Status apply_scales(const InferContext& c, const std::vector<double>& scales,
   }
   for (size_t i = 0; i < axes.size(); ++i) {
     if (!(scales[i] > 0)) {
-      return bad_input("the scale of axis {} is {}, expected a positive number", axes[i], scales[i]);
+      return bad_input("the scale of axis {} is {}, expected a positive number", axes[i],
+                       scales[i]);
     }
     out[axes[i]] = scaled((*c.shape(0))[axes[i]], scales[i]);
   }
@@ -36,7 +37,8 @@ Status apply_scales(const InferContext& c, const std::vector<double>& scales,
 
 // keep_aspect_ratio_policy: one scale for all axes, the smallest ("not_larger") or the largest
 // ("not_smaller") of those asked for; sizes are rounded half up.
-void keep_aspect_ratio(const Shape& in, const std::vector<size_t>& axes, bool smallest, Shape& out) {
+void keep_aspect_ratio(const Shape& in, const std::vector<size_t>& axes, bool smallest,
+                       Shape& out) {
   float scale = smallest ? INFINITY : 0.0F;
   for (size_t axis : axes) {
     bool known = in[axis].known() && in[axis].value > 0 && out[axis].known();
@@ -184,8 +186,8 @@ Status pad(InferContext& c) {
       bool numbers = d.known() && before.is_int() && after.is_int();
       Dim next = padded(d, before, after);
       if (numbers && !next.known()) {
-        return c.fail(0, "dimension {} to be at least what pads {} and {} take away",
-                      pads.axes[i], before.integer, after.integer);
+        return c.fail(0, "dimension {} to be at least what pads {} and {} take away", pads.axes[i],
+                      before.integer, after.integer);
       }
       d = next;
     }
@@ -287,6 +289,8 @@ constexpr SchemaRow kRows[] = {
 
 }  // namespace
 
-std::span<const SchemaRow> resize_rows() { return kRows; }
+std::span<const SchemaRow> resize_rows() {
+  return kRows;
+}
 
 }  // namespace fewbit::infer

@@ -28,18 +28,25 @@ Status recurrent(InferContext& c, int64_t gates, size_t states) {
   FEWBIT_TRY(c.check_dim(2, 1, mul(hidden, Dim::of(gates))));
   if (x != nullptr) FEWBIT_TRY(c.check_dim(1, 2, (*x)[2]));
   DType elem = first_elem(c, {0, 1, 2});
-  c.set(0, elem, batch_first ? Shape{batch, length, directions, hidden}
-                             : Shape{length, directions, batch, hidden});
+  c.set(0, elem,
+        batch_first ? Shape{batch, length, directions, hidden}
+                    : Shape{length, directions, batch, hidden});
   for (size_t i = 1; i <= states; ++i) {
-    c.set(i, elem, batch_first ? Shape{batch, directions, hidden}
-                               : Shape{directions, batch, hidden});
+    c.set(i, elem,
+          batch_first ? Shape{batch, directions, hidden} : Shape{directions, batch, hidden});
   }
   return {};
 }
 
-Status rnn(InferContext& c) { return recurrent(c, 1, 1); }
-Status gru(InferContext& c) { return recurrent(c, 3, 1); }
-Status lstm(InferContext& c) { return recurrent(c, 4, 2); }
+Status rnn(InferContext& c) {
+  return recurrent(c, 1, 1);
+}
+Status gru(InferContext& c) {
+  return recurrent(c, 3, 1);
+}
+Status lstm(InferContext& c) {
+  return recurrent(c, 4, 2);
+}
 
 constexpr SchemaRow kRows[] = {
     {"", "GRU", 1, 3, 6, 0, 2, gru},
@@ -49,6 +56,8 @@ constexpr SchemaRow kRows[] = {
 
 }  // namespace
 
-std::span<const SchemaRow> rnn_rows() { return kRows; }
+std::span<const SchemaRow> rnn_rows() {
+  return kRows;
+}
 
 }  // namespace fewbit::infer

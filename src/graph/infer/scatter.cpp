@@ -76,6 +76,8 @@ constexpr SchemaRow kRows[] = {
 
 }  // namespace
 
-std::span<const SchemaRow> scatter_rows() { return kRows; }
+std::span<const SchemaRow> scatter_rows() {
+  return kRows;
+}
 
 }  // namespace fewbit::infer

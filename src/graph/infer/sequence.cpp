@@ -111,9 +111,9 @@ Status split_to_sequence(InferContext& c) {
       if (c.node().get_int("keepdims", 1) == 0) part->erase(part->begin() + given);
     } else {
       auto sizes = c.ints(1);
-      bool even = sizes && !sizes->empty() && sizes->front() > 0 &&
-                  std::adjacent_find(sizes->begin(), sizes->end(), std::not_equal_to<>()) ==
-                      sizes->end();
+      bool even =
+          sizes && !sizes->empty() && sizes->front() > 0 &&
+          std::adjacent_find(sizes->begin(), sizes->end(), std::not_equal_to<>()) == sizes->end();
       bool scalar = c.rank(1) == 0;
       if (scalar && even && (!d.known() || d.value % sizes->front() != 0)) even = false;
       d = even ? Dim::of(sizes->front()) : Dim{};
@@ -186,6 +186,8 @@ constexpr SchemaRow kRows[] = {
 
 }  // namespace
 
-std::span<const SchemaRow> sequence_rows() { return kRows; }
+std::span<const SchemaRow> sequence_rows() {
+  return kRows;
+}
 
 }  // namespace fewbit::infer

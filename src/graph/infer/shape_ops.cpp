@@ -64,9 +64,9 @@ Status close_shape(const InferContext& c, const Shape& data, const std::vector<s
     if (std::find(open.begin(), open.end(), i) == open.end()) rest.multiply(out[i]);
   }
   bool numbers = total.known && rest.known && total.symbols.empty() && rest.symbols.empty();
-  bool fits = !numbers || (open.empty() ? total.number == rest.number
-                                        : rest.number == 0 ? total.number == 0
-                                                           : total.number % rest.number == 0);
+  bool fits = !numbers || (open.empty()       ? total.number == rest.number
+                           : rest.number == 0 ? total.number == 0
+                                              : total.number % rest.number == 0);
   if (!fits) {
     return bad_input("{} is {} ({} elements), which cannot take the shape {}", c.input_label(0),
                      c.type(0).to_string(), total.number,
@@ -185,7 +185,8 @@ Status transpose(InferContext& c) {
   const Shape* s = c.shape(0);
   if (s == nullptr) {
     const auto* perm = c.node().get<std::vector<int64_t>>("perm");
-    c.set(0, c.elem(0), perm == nullptr ? std::nullopt : std::optional(unknown_shape(perm->size())));
+    c.set(0, c.elem(0),
+          perm == nullptr ? std::nullopt : std::optional(unknown_shape(perm->size())));
     return {};
   }
   FEWBIT_ASSIGN(std::vector<int64_t> perm, permutation(c, s->size()));
@@ -233,8 +234,7 @@ Status expand(InferContext& c) {
     out = broadcast(*c.shape(0), *target);
     if (!out) {
       return bad_input("{} is {}, which cannot be broadcast to the shape {}", c.input_label(0),
-                       c.type(0).to_string(),
-                       ValueType::tensor(c.elem(0), *target).to_string());
+                       c.type(0).to_string(), ValueType::tensor(c.elem(0), *target).to_string());
     }
   }
   const PartialValue* v = c.value(0);
@@ -285,6 +285,8 @@ constexpr SchemaRow kRows[] = {
 
 }  // namespace
 
-std::span<const SchemaRow> shape_rows() { return kRows; }
+std::span<const SchemaRow> shape_rows() {
+  return kRows;
+}
 
 }  // namespace fewbit::infer

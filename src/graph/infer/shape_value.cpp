@@ -61,7 +61,8 @@ PartialValue transposed(const PartialValue& v, const std::vector<int64_t>& perm)
   for (int64_t axis : perm) out.dims.push_back(v.dims[static_cast<size_t>(axis)]);
   for_each_index(out.dims, [&](int64_t, const std::vector<int64_t>& at) {
     int64_t offset = 0;
-    for (size_t k = 0; k < perm.size(); ++k) offset += at[k] * strides[static_cast<size_t>(perm[k])];
+    for (size_t k = 0; k < perm.size(); ++k)
+      offset += at[k] * strides[static_cast<size_t>(perm[k])];
     out.elements.push_back(v.elements[static_cast<size_t>(offset)]);
   });
   return out;

@@ -109,6 +109,8 @@ constexpr SchemaRow kRows[] = {
 
 }  // namespace
 
-std::span<const SchemaRow> signal_rows() { return kRows; }
+std::span<const SchemaRow> signal_rows() {
+  return kRows;
+}
 
 }  // namespace fewbit::infer

@@ -11,7 +11,9 @@ namespace fewbit::infer {
 namespace {
 
 // Exporters write "to the end" as one of these.
-bool is_huge(int64_t v) { return v >= INT32_MAX; }
+bool is_huge(int64_t v) {
+  return v >= INT32_MAX;
+}
 
 SliceAxis known_slice(int64_t size, int64_t start, int64_t end, int64_t step) {
   if (start < 0) start += size;
@@ -75,9 +77,10 @@ Result<std::optional<SliceInputs>> read_inputs(const InferContext& c, int64_t ra
   bool equal_counts = in.starts.size() == in.axes.size() && in.ends.size() == in.axes.size() &&
                       in.steps.size() == in.axes.size();
   if (!equal_counts || in.axes.size() > static_cast<size_t>(rank)) {
-    return bad_input("starts, ends, axes and steps have {}, {}, {} and {} elements for an input of "
-                     "rank {}",
-                     in.starts.size(), in.ends.size(), in.axes.size(), in.steps.size(), rank);
+    return bad_input(
+        "starts, ends, axes and steps have {}, {}, {} and {} elements for an input of "
+        "rank {}",
+        in.starts.size(), in.ends.size(), in.axes.size(), in.steps.size(), rank);
   }
   return std::optional(std::move(in));
 }
@@ -137,6 +140,8 @@ constexpr SchemaRow kRows[] = {
 
 }  // namespace
 
-std::span<const SchemaRow> slice_rows() { return kRows; }
+std::span<const SchemaRow> slice_rows() {
+  return kRows;
+}
 
 }  // namespace fewbit::infer

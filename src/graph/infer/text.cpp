@@ -78,6 +78,8 @@ constexpr SchemaRow kRows[] = {
 
 }  // namespace
 
-std::span<const SchemaRow> text_rows() { return kRows; }
+std::span<const SchemaRow> text_rows() {
+  return kRows;
+}
 
 }  // namespace fewbit::infer

@@ -93,18 +93,19 @@ Result<Dim> window_output(const Window& w, size_t axis, const Dim& in) {
   auto room = padded ? checked_sub(*padded, *kernel) : std::nullopt;
   if (!room) return Dim{};
   int64_t steps = *floor_div(*room, stride);
-  if (w.ceil_mode) {
+  // With VALID the standard's text gives ceil((in - kernel + 1) / stride): rounding down here.
+  if (w.ceil_mode && w.auto_pad == AutoPad::kNotSet) {
     steps += *room % stride != 0 ? 1 : 0;
     // A window must start inside the input or its leading pad.
-    int64_t begin = w.auto_pad == AutoPad::kValid ? 0 : w.pads[axis];
     auto start = checked_mul(steps, stride);
-    auto limit = checked_add(in.value, begin);
+    auto limit = checked_add(in.value, w.pads[axis]);
     if (!start || !limit) return Dim{};
     if (*start >= *limit) --steps;
   }
   if (steps < 0) {
-    return bad_input("spatial axis {} has {} elements with {} of padding, fewer than the kernel's {}",
-                     axis, in.value, *pad, *kernel);
+    return bad_input(
+        "spatial axis {} has {} elements with {} of padding, fewer than the kernel's {}", axis,
+        in.value, *pad, *kernel);
   }
   return Dim::of(steps + 1);
 }

@@ -11,10 +11,10 @@ namespace fewbit::infer {
 enum class AutoPad : uint8_t { kNotSet, kSame, kValid };
 
 struct Window {
-  std::vector<Dim> kernel;         ///< of each spatial axis, without dilation
+  std::vector<Dim> kernel;  ///< of each spatial axis, without dilation
   std::vector<int64_t> strides;
   std::vector<int64_t> dilations;
-  std::vector<int64_t> pads;       ///< all begins, then all ends
+  std::vector<int64_t> pads;  ///< all begins, then all ends
   AutoPad auto_pad = AutoPad::kNotSet;
   bool ceil_mode = false;
   size_t axes() const { return kernel.size(); }
