@@ -156,6 +156,72 @@ double equalize_pair(Graph& graph, Weights& weights, Pair& pair, const EqualizeO
   return change;
 }
 
+// Largest magnitude that an input of a layer is taken to have when a channel is shown to be dead: far
+// above what a trained network's activations reach.
+constexpr double kInputBound = 1e3;
+
+// Upper bound of channel c of the first layer before its activation, and its value if the weights
+// were zero.
+struct ChannelOutput {
+  double bias, bound;
+};
+std::vector<ChannelOutput> channel_outputs(Graph& graph, Weights& weights, const Pair& pair) {
+  const Node& first = graph.node(pair.first);
+  std::vector<ChannelOutput> out(static_cast<size_t>(pair.channels), {0, 0});
+  if (first.input(2) != kNone) {
+    const Tensor& bias = weights.of(first.input(2));
+    for (size_t c = 0; c < out.size(); ++c) out[c].bias = bias.data<float>()[c];
+  }
+  for (ChannelOutput& o : out) o.bound = o.bias;
+  for_each_weight(first, weights.of(first.input(1)), [&](int64_t row, int64_t, float w) {
+    out[static_cast<size_t>(row)].bound += std::abs(w) * kInputBound;
+  });
+  return out;
+}
+
+// Batch norm leaves channels whose weights are nearly zero and whose huge counterparts in the next
+// layer would spoil its scale. Behind a rectifier a channel that is never positive gives zeros: its
+// weights in the next layer meet nothing and become zero (exact). One that is a small positive
+// constant v takes the scale that brings the next layer's weights to the median, as far as v allows.
+void treat_dead_channels(Graph& graph, Weights& weights, Pair& pair, const EqualizeOptions& options) {
+  if (pair.activation == kNone || graph.node(pair.activation).is("LeakyRelu")) return;
+  const Node& first = graph.node(pair.first);
+  const Node& second = graph.node(pair.second);
+  std::vector<float> r1(static_cast<size_t>(pair.channels), 0.0F);
+  std::vector<float> r2 = r1;
+  for_each_weight(first, weights.of(first.input(1)), [&](int64_t row, int64_t, float w) {
+    r1[static_cast<size_t>(row)] = std::max(r1[static_cast<size_t>(row)], std::abs(w));
+  });
+  Tensor& w2 = weights.of(second.input(1));
+  for_each_weight(second, w2, [&](int64_t, int64_t channel, float w) {
+    r2[static_cast<size_t>(channel)] = std::max(r2[static_cast<size_t>(channel)], std::abs(w));
+  });
+  std::vector<float> sorted = r2;
+  std::nth_element(sorted.begin(), sorted.begin() + static_cast<int64_t>(sorted.size() / 2), sorted.end());
+  float median = sorted[sorted.size() / 2];
+  float dead = *std::max_element(r1.begin(), r1.end()) * options.dead_share;
+  std::vector<ChannelOutput> outputs = channel_outputs(graph, weights, pair);
+  std::vector<float> factor(r1.size(), 1.0F);
+  for (size_t c = 0; c < r1.size(); ++c) {
+    if (r1[c] > dead) continue;
+    if (outputs[c].bound <= 0) {
+      factor[c] = 0;
+    } else if (r2[c] > median && median > 0) {
+      auto value = static_cast<float>(outputs[c].bias);
+      factor[c] = std::min(1.0F, std::max(median / r2[c], value));
+      pair.scale[c] = factor[c];
+    }
+  }
+  for_each_weight(second, w2, [&](int64_t, int64_t ch, float& w) { w *= factor[static_cast<size_t>(ch)]; });
+  for (float& f : factor) f = f == 0 ? 1 : f;
+  for_each_weight(first, weights.of(first.input(1)),
+                  [&](int64_t row, int64_t, float& w) { w /= factor[static_cast<size_t>(row)]; });
+  if (first.input(2) != kNone) {
+    Tensor& bias = weights.of(first.input(2));
+    for (size_t c = 0; c < factor.size(); ++c) bias.data<float>()[c] /= factor[c];
+  }
+}
+
 // Clip(0, b) becomes Relu and Min with b / s_c: the same function of the scaled channels.
 void scale_clip(Graph& graph, const Pair& pair) {
   if (pair.activation == kNone || !graph.node(pair.activation).is("Clip")) return;
@@ -199,6 +265,7 @@ void scale_clip(Graph& graph, const Pair& pair) {
 Result<int> equalize(Graph& graph, const EqualizeOptions& options) {
   std::vector<Pair> pairs = find_pairs(graph);
   Weights weights(graph);
+  for (Pair& pair : pairs) treat_dead_channels(graph, weights, pair, options);
   constexpr double kConverged = 1e-3;
   for (int round = 0; round < options.max_rounds; ++round) {
     double change = 0;

@@ -92,6 +92,8 @@ Result<Graph> Session::State::rewritten() const {
     auto changed = row.apply(graph, context);
     if (!changed.ok()) return std::move(changed).error().with_context(row.name);
   }
+  // Weights that no integer operator took over are floats from here on.
+  FEWBIT_TRY(fold_constants(graph, context, /*keep_dequantize=*/false));
   FEWBIT_TRY(graph.sort());
   return graph;
 }
@@ -106,7 +108,7 @@ Result<Graph> Session::State::specialised(const std::vector<Dims>& dims) const {
   FEWBIT_TRY(bind_input_shapes(graph, shapes));
   RewriteContext context{{watched.begin(), watched.end()}, options.seed};
   if (options.optimize) {
-    FEWBIT_TRY(fold_constants(graph, context, /*keep_dequantize=*/true));
+    FEWBIT_TRY(fold_constants(graph, context, /*keep_dequantize=*/false));
     FEWBIT_TRY(remove_dead_nodes(graph, context));
     FEWBIT_TRY(graph.sort());
   } else {
