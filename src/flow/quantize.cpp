@@ -214,17 +214,45 @@ class Run {
     quantized_ = model_;
     quantized_.graph = std::move(quantized.graph);
     layers_ = std::move(quantized.layers);
-    if (needs_data() && recipe_.bias_correction != "none") {
-      bool empirical = recipe_.bias_correction == "empirical";
-      BatchSource source;
-      if (empirical) {
-        FEWBIT_ASSIGN(Session session, Session::create(quantized_, session_options()));
-        FEWBIT_ASSIGN(source, batches(session, recipe_.bias_samples));
-      }
-      FEWBIT_TRY(correct_bias(quantized_, layers_, means_, empirical ? &source : nullptr,
-                              static_cast<int>(recipe_.threads)));
+    if (!needs_data() || recipe_.bias_correction == "none") return {};
+    BatchSource source;
+    {
+      FEWBIT_ASSIGN(Session session, Session::create(quantized_, session_options()));
+      FEWBIT_ASSIGN(source, batches(session, recipe_.bias_samples));
     }
+    auto corrected = [&](bool empirical) -> Result<Model> {
+      Model model = quantized_;
+      FEWBIT_TRY(correct_bias(model, layers_, means_, empirical ? &source : nullptr,
+                              static_cast<int>(recipe_.threads)));
+      return model;
+    };
+    report_.bias_correction = recipe_.bias_correction;
+    if (recipe_.bias_correction != "auto") {
+      FEWBIT_ASSIGN(quantized_, corrected(recipe_.bias_correction == "empirical"));
+      return {};
+    }
+    // Deep residual networks are better off without the empirical form, MobileNets with it: the
+    // outputs on the calibration data decide.
+    FEWBIT_ASSIGN(Model analytic, corrected(false));
+    FEWBIT_ASSIGN(Model empirical, corrected(true));
+    FEWBIT_ASSIGN(double analytic_db, calibration_sqnr(analytic));
+    FEWBIT_ASSIGN(double empirical_db, calibration_sqnr(empirical));
+    bool better = empirical_db > analytic_db;
+    quantized_ = better ? std::move(empirical) : std::move(analytic);
+    report_.bias_correction = better ? "empirical" : "analytic";
     return {};
+  }
+
+  // SQNR of the outputs on the first calibration samples, on the kernels that will run.
+  Result<double> calibration_sqnr(const Model& model) const {
+    DataSetOverrides overrides;
+    overrides.limit = std::min(data_->size(), std::max<int64_t>(recipe_.bias_samples, 1));
+    if (recipe_.seed != 0) overrides.seed = static_cast<uint64_t>(recipe_.seed);
+    FEWBIT_ASSIGN(DataSet data, DataSet::open(recipe_.calibration_data, overrides));
+    FEWBIT_ASSIGN(Session float_session, Session::create(model_, session_options()));
+    FEWBIT_ASSIGN(Session session, Session::create(model, session_options()));
+    FEWBIT_ASSIGN(Evaluation e, evaluate(session, &float_session, data, {}));
+    return e.sqnr_db;
   }
 
   Status verify() {

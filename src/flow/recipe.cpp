@@ -119,7 +119,7 @@ constexpr RecipeKey kKeys[] = {
     key<&Recipe::fold_batch_norm>("passes.fold_batch_norm", "batch normalisation into weights"),
     key<&Recipe::equalize>("passes.equalize", "cross-layer equalization: auto, on, off"),
     key<&Recipe::equalize_max_scale>("passes.equalize_max_scale", "bound of its scales"),
-    key<&Recipe::bias_correction>("passes.bias_correction", "none, analytic, empirical"),
+    key<&Recipe::bias_correction>("passes.bias_correction", "none, analytic, empirical; auto: the better"),
     key<&Recipe::bias_samples>("passes.bias_samples", "samples of the empirical correction; 0: all"),
     key<&Recipe::float_layers>("layers.float", "names of layers to leave in float"),
 };
@@ -227,7 +227,7 @@ Result<QuantScheme> scheme_of(const Recipe& recipe) {
   FEWBIT_TRY(one_of("weights.range", recipe.weight_range, {"max", "mse"}));
   FEWBIT_TRY(one_of("passes.equalize", recipe.equalize, {"auto", "on", "off"}));
   FEWBIT_TRY(one_of("passes.bias_correction", recipe.bias_correction,
-                    {"none", "analytic", "empirical"}));
+                    {"auto", "none", "analytic", "empirical"}));
   FEWBIT_TRY(one_of("target", recipe.target, {"ort-cpu"}));
   if (find_observer(recipe.observer) == nullptr) {
     std::vector<std::string_view> names;

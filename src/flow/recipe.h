@@ -36,7 +36,7 @@ struct Recipe {
   bool fold_batch_norm = true;
   std::string equalize = "auto";  ///< auto: with one weight scale per tensor
   double equalize_max_scale = 64;
-  std::string bias_correction = "empirical";  ///< none, analytic, empirical
+  std::string bias_correction = "auto";  ///< none, analytic, empirical; auto: the better of the two
   int64_t bias_samples = 64;
 
   std::vector<std::string> float_layers;

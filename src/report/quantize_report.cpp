@@ -63,6 +63,7 @@ std::string to_json(const QuantizeReport& r) {
             {"seed", r.seed},
             {"data_sha256", r.data_hash},
             {"calibration_samples", r.calibration_samples},
+            {"bias_correction", r.bias_correction},
             {"float_bytes", r.float_bytes},
             {"bytes", r.bytes},
             {"output_sqnr_db", finite(r.output_sqnr_db)},

@@ -40,6 +40,7 @@ struct QuantizeReport {
   int64_t seed = 0;
   std::string data_hash;       ///< SHA-256 of the calibration samples
   int64_t calibration_samples = 0;
+  std::string bias_correction; ///< what was done: "", none, analytic, empirical
   std::vector<PassReport> passes;
   std::vector<LayerReport> layers;
   double output_sqnr_db = 0;   ///< of the model's outputs on the verification data
