@@ -24,6 +24,11 @@ Status check_quarter(int x) {
   return {};
 }
 
+Result<std::unique_ptr<int>> boxed(int x) {
+  if (x < 0) return bad_input("{} is negative", x);
+  return std::make_unique<int>(x);
+}
+
 TEST(Result, ValueOrError) {
   const Result<int> good = half(4);
   ASSERT_TRUE(good.ok());
@@ -52,10 +57,11 @@ TEST(Result, KindsAndContext) {
 }
 
 TEST(Result, MoveOnlyValues) {
-  Result<std::unique_ptr<int>> result = std::make_unique<int>(3);
+  Result<std::unique_ptr<int>> result = boxed(3);
   EXPECT_EQ(**result, 3);
   const std::unique_ptr<int> taken = std::move(result).value();
   EXPECT_EQ(*taken, 3);
+  EXPECT_FALSE(boxed(-1).ok());
 }
 
 TEST(ResultDeathTest, ValueOfAnErrorIsABug) {
