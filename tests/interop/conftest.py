@@ -28,7 +28,8 @@ def program(build_dir):
 
     def find(name):
         if name not in found:
-            candidates = [build_dir / name, *build_dir.glob(f"src/*/{name}")]
+            candidates = [build_dir / name, *build_dir.glob(f"src/*/{name}"),
+                          *build_dir.glob(f"tests/**/{name}")]
             found[name] = next((p for p in candidates if p.is_file()), None)
         if found[name] is None:
             pytest.skip(f"{name} is not built in {build_dir}")
