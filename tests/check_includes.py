@@ -25,6 +25,7 @@ ALLOWED = {
     "report": ["base", "numerics", "graph", "runtime", "passes", "plan", "eval"],
     "flow": ["base", "numerics", "formats", "graph", "io", "runtime", "data", "calib", "methods",
              "passes", "plan", "eval", "report"],
+    "api": ["base", "graph", "io", "runtime", "flow", "report"],
     "cli": ["base", "numerics", "formats", "kernels", "graph", "io", "runtime", "data", "calib",
             "methods", "passes", "plan", "eval", "report", "flow"],
 }

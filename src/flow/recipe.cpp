@@ -206,6 +206,11 @@ Status read_recipe(const std::string& path, Recipe& recipe) {
   return {};
 }
 
+Status parse_recipe(std::string_view text, const std::string& name, Recipe& recipe) {
+  FEWBIT_ASSIGN(toml::table table, parse_toml(name, [&] { return toml::parse(text); }));
+  return read_table(table, "", name, recipe);
+}
+
 std::string to_toml(const Recipe& recipe) {
   std::string out;
   std::string section;

@@ -61,6 +61,9 @@ Status set_key(Recipe& recipe, std::string_view key, std::string_view value);
 /// Reads a recipe file over `recipe`. Paths in it are relative to the file. Errors name file and line.
 Status read_recipe(const std::string& path, Recipe& recipe);
 
+/// The same from text; `name` stands for the file in messages, and paths are left as they are.
+Status parse_recipe(std::string_view text, const std::string& name, Recipe& recipe);
+
 /// The whole recipe as TOML, every key with its value.
 std::string to_toml(const Recipe& recipe);
 
