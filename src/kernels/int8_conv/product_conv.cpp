@@ -46,6 +46,7 @@ class ProductConv final : public Int8ConvKernel {
     source.zero = spec.weight_zero;
     pack_b(source, row, b_);
     init_ = make_init(b_, bias, tile_zero(spec.input_type, spec.input_zero, row));
+    run_sums_ = sum_runs(b_);
     double max_abs = 255.0 * 255.0 * static_cast<double>(source.k);
     for (int32_t v : bias) max_abs = std::max(max_abs, 255.0 * 255.0 * static_cast<double>(source.k) +
                                                            std::abs(static_cast<double>(v)));
@@ -69,6 +70,8 @@ class ProductConv final : public Int8ConvKernel {
     p.init = init_.data<int32_t>();
     p.a_signed = spec_.input_type == DType::kInt8 && row_.signed_a;
     set_rows(image, flip, p.rows);
+    std::vector<Tensor> inits;
+    if (p.rows.copy) skip_padding(shape, p.rows, inits);
     p.out = static_cast<uint8_t*>(output);
     p.out_stride = shape.out_pixel_stride * output_element_bytes(spec_.output.type);
     p.residual = static_cast<const uint8_t*>(residual);
@@ -111,9 +114,54 @@ class ProductConv final : public Int8ConvKernel {
                          uint8_t* band) { return image.copy(group, line, lines, x, pixels, band); };
   }
 
+  // Kernel lines that fall outside the image contribute the same to every pixel of an output line:
+  // the zero point times the sum of their weights. It goes into `init`, and the lines are skipped.
+  void skip_padding(const Int8ConvShape& shape, RowSource& rows, std::vector<Tensor>& inits) const {
+    const int64_t per_line = b_.runs / spec_.kernel_h;
+    rows.line_runs.resize(static_cast<size_t>(shape.out_h));
+    inits.reserve(rows.line_runs.size());
+    for (int64_t y = 0; y < shape.out_h; ++y) {
+      const int64_t first_y = y * spec_.stride_h - spec_.pad_top;
+      int64_t begin = 0, end = 0;
+      for (int64_t ky = spec_.kernel_h - 1; ky >= 0; --ky) {
+        const int64_t at = first_y + ky * spec_.dilation_h;
+        if (at < 0 || at >= shape.in_h) continue;
+        begin = ky;
+        end = std::max(end, ky + 1);
+      }
+      LineRuns& runs = rows.line_runs[static_cast<size_t>(y)];
+      runs = {begin * per_line, (end - begin) * per_line, init_.data<int32_t>()};
+      if (runs.count == b_.runs) continue;
+      const LineRuns* before = y == 0 ? nullptr : &rows.line_runs[static_cast<size_t>(y - 1)];
+      if (before != nullptr && before->first == runs.first && before->count == runs.count) {
+        runs.init = before->init;
+        continue;
+      }
+      inits.push_back(padded_init(runs));
+      runs.init = inits.back().data<int32_t>();
+    }
+  }
+
+  Tensor padded_init(const LineRuns& runs) const {
+    Tensor out = init_.clone();
+    const auto zero =
+        static_cast<uint32_t>(tile_zero(spec_.input_type, spec_.input_zero, row_));
+    for (int64_t run = 0; run < b_.runs; ++run) {
+      if (run >= runs.first && run < runs.first + runs.count) continue;
+      const int32_t* sums = run_sums_.data<int32_t>() + run * b_.columns();
+      for (int64_t c = 0; c < b_.columns(); ++c) {
+        // Modulo 2^32, as the sums themselves.
+        out.data<int32_t>()[c] = static_cast<int32_t>(
+            static_cast<uint32_t>(out.data<int32_t>()[c]) + zero * static_cast<uint32_t>(sums[c]));
+      }
+    }
+    return out;
+  }
+
   Int8ConvSpec spec_;
   const Row& row_;
   PackedB b_;
+  Tensor run_sums_;
   Tensor init_;
   std::optional<StagePlan> stage_;
 };

@@ -164,8 +164,6 @@ FEWBIT_INLINE void interleave_column(typename W::B r0, typename W::B r1, typenam
 template <class W, class N, bool kWhole>
 void interleave_columns(const InterleaveArgs& a) {
   constexpr int kColumns = W::kBytes / N::kBytes;
-  // Lines are separate streams with a step that hardware prefetchers follow late or not at all.
-  constexpr int64_t kPrefetchColumns = 6;
   const uint8_t* in[4] = {a.line[0], a.line[1], a.line[2], a.line[3]};
   const int64_t step[4] = {a.line_step[0], a.line_step[1], a.line_step[2], a.line_step[3]};
   const int64_t quad_bytes = a.quad_bytes;
@@ -179,7 +177,6 @@ void interleave_columns(const InterleaveArgs& a) {
 #pragma GCC unroll 4
     for (int i = 0; i < 4; ++i) {
       r[i] = W::flip(W::template gather<N, kWhole>(in[i], step[i], channels), flip);
-      if (i >= 2) __builtin_prefetch(in[i] + kPrefetchColumns * step[i]);
       in[i] += kColumns * step[i];
     }
     interleave_column<W>(r[0], r[1], r[2], r[3], dst, quad_bytes);

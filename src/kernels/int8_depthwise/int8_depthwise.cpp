@@ -220,15 +220,26 @@ struct DepthwiseConv::Task {
     int64_t column_bytes = 0, phase_bytes = 0, group_bytes = 0, quad_bytes = 0;
     std::vector<int64_t> step_offset;
   };
+  /// An input line of a row group: where it starts, or a line of padding.
+  struct Line {
+    int64_t offset;  ///< of column 0 of the image, or -1
+    int64_t step;    ///< from one column of a phase to the next
+  };
+  /// A position: output rows [y, y + rows), columns [x, x + cols) of an image; shared by all blocks.
+  struct Place {
+    int64_t image = 0, y = 0, x = 0, cols = 0;
+    int rows = 0;
+    int64_t first = 0;           ///< column of the image that strip column 0 is
+    int64_t begin = 0, end = 0;  ///< strip columns inside the image
+    int64_t columns = 0;         ///< strip columns
+    std::vector<Line> lines;     ///< 4 per row group
+  };
   /// Memory of one thread, kept from call to call.
   struct Scratch {
     std::vector<uint8_t> pad_line;
-    Tensor strip, results, sums;
-  };
-  /// A position: output rows [y, y + rows), columns [x, x + cols) of an image.
-  struct Place {
-    int64_t image, y, x, cols;
-    int rows;
+    Tensor strip[int8::kMaxLanes + 1];  ///< by block width, so that padding columns stay filled in
+    Tensor results, sums;
+    Place place;
   };
 
   int64_t per_vector(const Block& block) const { return conv.row_.lanes / block.lanes; }
@@ -236,12 +247,11 @@ struct DepthwiseConv::Task {
     return (at.image * shape.out_h + at.y + row) * shape.out_w + at.x;
   }
   Layout lay_out(int lanes) const;
-  void reserve(const Layout& layout, Scratch& scratch) const;
-  void fill(const Block& block, const Place& at, const Layout& layout, Scratch& scratch) const;
-  void fill_group(const Block& block, const Place& at, const Layout& layout, int group,
-                  Scratch& scratch) const;
-  void fill_padding(int64_t from, int64_t to, uint8_t* group, const Layout& layout) const;
-  void compute(int64_t block_index, const Place& at, const Layout& layout, Scratch& scratch) const;
+  void reserve(int lanes, const Layout& layout, Scratch& scratch) const;
+  void move_to(int64_t tile, Place& at) const;
+  void fill(const Block& block, const Layout& layout, Scratch& scratch) const;
+  void fill_padding(int lanes, const Layout& layout, Scratch& scratch) const;
+  void compute(int64_t block_index, const Layout& layout, Scratch& scratch) const;
   void store_bytes(const Block& block, const Place& at, const Scratch& scratch) const;
   void apply_lut(const Block& block, const Place& at) const;
   void finish_sums(const Block& block, const Place& at, const Scratch& scratch) const;
@@ -269,74 +279,87 @@ DepthwiseConv::Task::Layout DepthwiseConv::Task::lay_out(int lanes) const {
   return out;
 }
 
-void DepthwiseConv::Task::reserve(const Layout& layout, Scratch& scratch) const {
+void DepthwiseConv::Task::reserve(int lanes, const Layout& layout, Scratch& scratch) const {
   const auto grow = [](Tensor& t, DType type, int64_t elements) {
     if (!t.defined() || t.elements() < elements) t = Tensor::zeros(type, {elements});
   };
-  grow(scratch.strip, DType::kUint8, layout.quad_bytes * 4 + 64);
+  grow(scratch.strip[lanes], DType::kUint8, layout.quad_bytes * 4 + 64);
   const int64_t results =
       int64_t{int8::kDepthwiseMaxRows} * (tile_cols + int8::kMaxLanes) * conv.vector_bytes();
   grow(scratch.results, DType::kUint8, results);
   if (conv.needs_sums()) grow(scratch.sums, DType::kInt32, results);
 }
 
-// Columns [from, to) of one group become padding: all four lines hold the same byte.
-void DepthwiseConv::Task::fill_padding(int64_t from, int64_t to, uint8_t* group,
-                                       const Layout& layout) const {
+void DepthwiseConv::Task::move_to(int64_t tile, Place& at) const {
   const Int8ConvSpec& s = conv.spec_;
+  const int64_t row_group = tile / col_tiles % row_groups;
+  at.image = tile / col_tiles / row_groups;
+  at.y = row_group * conv.plan_.out_rows;
+  at.rows = static_cast<int>(std::min<int64_t>(conv.plan_.out_rows, shape.out_h - at.y));
+  at.x = tile % col_tiles * tile_cols;
+  at.cols = std::min(tile_cols, shape.out_w - at.x);
+  at.first = at.x * s.stride_w - s.pad_left;
+  at.columns = (at.cols - 1) * s.stride_w + (s.kernel_w - 1) * s.dilation_w + 1;
+  at.begin = std::clamp<int64_t>(-at.first, 0, at.columns);
+  at.end = std::clamp<int64_t>(shape.in_w - at.first, at.begin, at.columns);
+  const int64_t count = s.kernel_h + at.rows - 1;
+  const int64_t pixel = shape.in_pixel_stride;
+  at.lines.clear();
+  for (int64_t line = 0; line < int64_t{4} * conv.plan_.groups; ++line) {
+    const int64_t y = at.y * s.stride_h - s.pad_top + line * conv.plan_.line_step;
+    const bool inside = line < count && y >= 0 && y < shape.in_h;
+    at.lines.push_back(inside ? Line{(at.image * shape.in_h + y) * shape.in_w * pixel,
+                                     pixel * s.stride_w}
+                              : Line{-1, 0});
+  }
+}
+
+// The columns left and right of the image: all lines hold the same byte.
+void DepthwiseConv::Task::fill_padding(int lanes, const Layout& layout, Scratch& scratch) const {
+  const Int8ConvSpec& s = conv.spec_;
+  const Place& at = scratch.place;
   const int flip = s.input_type == DType::kInt8 ? 0x80 : 0;
   const int pad = static_cast<uint8_t>(s.input_zero) ^ flip;
-  for (int64_t c = from; c < to; ++c) {
-    uint8_t* at =
-        group + c % s.stride_w * layout.phase_bytes + c / s.stride_w * layout.column_bytes;
-    for (int quad = 0; quad < 4; ++quad) {
-      std::memset(at + quad * layout.quad_bytes, pad, static_cast<size_t>(layout.column_bytes));
+  uint8_t* strip = scratch.strip[lanes].data<uint8_t>();
+  for (int64_t c = 0; c < at.columns; ++c) {
+    if (c >= at.begin && c < at.end) continue;
+    uint8_t* column =
+        strip + c % s.stride_w * layout.phase_bytes + c / s.stride_w * layout.column_bytes;
+    for (int i = 0; i < 4 * conv.plan_.groups; ++i) {
+      std::memset(column + i * layout.group_bytes, pad, static_cast<size_t>(layout.column_bytes));
     }
   }
 }
 
-void DepthwiseConv::Task::fill_group(const Block& block, const Place& at, const Layout& layout,
-                                     int group_index, Scratch& scratch) const {
-  const Int8ConvSpec& s = conv.spec_;
-  const int64_t pixel = shape.in_pixel_stride;
-  const int64_t first = at.x * s.stride_w - s.pad_left;
-  const int64_t columns = (at.cols - 1) * s.stride_w + (s.kernel_w - 1) * s.dilation_w + 1;
-  const int64_t begin = std::clamp<int64_t>(-first, 0, columns);
-  const int64_t end = std::clamp<int64_t>(shape.in_w - first, begin, columns);
-  uint8_t* group = scratch.strip.data<uint8_t>() + group_index * layout.group_bytes;
-  fill_padding(0, begin, group, layout);
-  fill_padding(end, columns, group, layout);
+void DepthwiseConv::Task::fill(const Block& block, const Layout& layout, Scratch& scratch) const {
+  const int64_t stride = conv.spec_.stride_w;
+  const Place& at = scratch.place;
   int8::InterleaveArgs a = {};
   a.lanes = block.lanes;
   a.channels = block.channels;
-  a.flip = s.input_type == DType::kInt8 ? 0x80 : 0;
+  a.flip = conv.spec_.input_type == DType::kInt8 ? 0x80 : 0;
   a.quad_bytes = layout.quad_bytes;
-  const int64_t lines = s.kernel_h + at.rows - 1;
-  for (int64_t c = begin; c < std::min(begin + s.stride_w, end); ++c) {
-    for (int i = 0; i < 4; ++i) {
-      const int64_t line = group_index * 4 + i;
-      const int64_t y = at.y * s.stride_h - s.pad_top + line * conv.plan_.line_step;
-      const bool inside = line < lines && y >= 0 && y < shape.in_h;
-      a.line[i] = inside ? input +
-                               ((at.image * shape.in_h + y) * shape.in_w + first + c) * pixel +
-                               block.channel
-                         : scratch.pad_line.data();
-      a.line_step[i] = inside ? pixel * s.stride_w : 0;
+  const int64_t first_end = std::min(at.begin + stride, at.end);
+  for (int64_t c = at.begin; c < first_end; ++c) {
+    const int64_t in_line = (at.first + c) * shape.in_pixel_stride + block.channel;
+    a.columns = (at.end - c + stride - 1) / stride;
+    a.dst = scratch.strip[block.lanes].data<uint8_t>() + c % stride * layout.phase_bytes +
+            c / stride * layout.column_bytes;
+    for (int g = 0; g < conv.plan_.groups; ++g, a.dst += layout.group_bytes) {
+      for (int i = 0; i < 4; ++i) {
+        const Line& line = at.lines[static_cast<size_t>(4 * g + i)];
+        a.line[i] = line.offset < 0 ? scratch.pad_line.data() : input + line.offset + in_line;
+        a.line_step[i] = line.step;
+      }
+      conv.row_.interleave(a);
     }
-    a.columns = (end - c + s.stride_w - 1) / s.stride_w;
-    a.dst = group + c % s.stride_w * layout.phase_bytes + c / s.stride_w * layout.column_bytes;
-    conv.row_.interleave(a);
   }
 }
 
-void DepthwiseConv::Task::fill(const Block& block, const Place& at, const Layout& layout,
-                               Scratch& scratch) const {
-  for (int g = 0; g < conv.plan_.groups; ++g) fill_group(block, at, layout, g, scratch);
-}
-
-void DepthwiseConv::Task::compute(int64_t block_index, const Place& at, const Layout& layout,
+void DepthwiseConv::Task::compute(int64_t block_index, const Layout& layout,
                                   Scratch& scratch) const {
   const Block& block = conv.blocks_[static_cast<size_t>(block_index)];
+  const Place& at = scratch.place;
   const int64_t columns = int64_t{16} * conv.row_.lanes;
   const int64_t vector_bytes = conv.vector_bytes();
   const int64_t in_vector = per_vector(block);
@@ -345,7 +368,7 @@ void DepthwiseConv::Task::compute(int64_t block_index, const Place& at, const La
   const bool direct = block.channels == block.lanes * kLaneBytes && at.cols % in_vector == 0 &&
                       (in_vector == 1 || shape.out_pixel_stride == block.channels);
   DepthwiseTile t = {};
-  t.strip = scratch.strip.data<uint8_t>();
+  t.strip = scratch.strip[block.lanes].data<uint8_t>();
   t.quad_bytes = layout.quad_bytes;
   t.step_offset = layout.step_offset.data();
   t.steps = conv.plan_.steps;
@@ -453,21 +476,23 @@ void DepthwiseConv::Task::run_items(int64_t begin, int64_t end) const {
     Layout& layout = layouts[block.lanes];
     if (!layout.step_offset.empty()) continue;
     layout = lay_out(block.lanes);
-    reserve(layout, scratch);
+    reserve(block.lanes, layout, scratch);
   }
-  for (int64_t i = begin; i < end; ++i) {
-    const int64_t block_index = i % blocks;
+  int64_t padded_x = -1;  // the column tile whose padding is in the strips
+  for (int64_t i = begin; i < end;) {
     const int64_t tile = i / blocks;
-    const int64_t row_group = tile / col_tiles % row_groups;
-    Place at;
-    at.image = tile / col_tiles / row_groups;
-    at.y = row_group * conv.plan_.out_rows;
-    at.rows = static_cast<int>(std::min<int64_t>(conv.plan_.out_rows, shape.out_h - at.y));
-    at.x = tile % col_tiles * tile_cols;
-    at.cols = std::min(tile_cols, shape.out_w - at.x);
-    const Block& block = conv.blocks_[static_cast<size_t>(block_index)];
-    fill(block, at, layouts[block.lanes], scratch);
-    compute(block_index, at, layouts[block.lanes], scratch);
+    const int64_t tile_end = std::min(end, (tile + 1) * blocks);
+    move_to(tile, scratch.place);
+    for (int lanes = 1; scratch.place.x != padded_x && lanes <= int8::kMaxLanes; ++lanes) {
+      if (!layouts[lanes].step_offset.empty()) fill_padding(lanes, layouts[lanes], scratch);
+    }
+    padded_x = scratch.place.x;
+    for (; i < tile_end; ++i) {
+      const int64_t block_index = i - tile * blocks;
+      const Block& block = conv.blocks_[static_cast<size_t>(block_index)];
+      fill(block, layouts[block.lanes], scratch);
+      compute(block_index, layouts[block.lanes], scratch);
+    }
   }
 }
 

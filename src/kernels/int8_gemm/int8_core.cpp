@@ -182,19 +182,15 @@ class Worker {
   }
 
   // The block times one or two panels, in tiles of nearly equal height within a line, or of two
-  // whole lines.
+  // whole lines that take part in the same runs.
   void run_panels(int64_t group, const Block& block, int64_t panel, int width) {
     const int64_t packed_panel = group * b_.panels + panel;
     TileArgs t = {};
     t.a_stride = block.band.pixel_stride;
     t.a_signed = p_.a_signed;
-    t.runs = static_cast<int>(b_.runs);
-    t.run_offset = p_.rows.run_offset.data();
     t.run_bytes = b_.run_bytes;
-    t.b = b_.data.data<int8_t>() + packed_panel * b_.panel_bytes();
     t.panel_bytes = b_.panel_bytes();
     t.panels = width;
-    t.init = p_.init + packed_panel * kPanelCols;
     FinishArgs f = {};
     f.stage = p_.stage;
     f.column = packed_panel * kPanelCols;
@@ -204,20 +200,42 @@ class Worker {
     f.col_sum = b_.col_sum.data<int32_t>();
     f.col_zero = b_.col_zero.defined() ? b_.col_zero.data<int32_t>() : nullptr;
     const int64_t channel = group * b_.n + panel * kPanelCols;
-    if (pairs_lines(p_)) {
-      for (int64_t line = 0; line < block.lines.size(); line += 2) {
-        const int64_t lines = std::min<int64_t>(2, block.lines.size() - line);
-        run_tile(block, line, {0, block.pixels.size() * lines}, lines == 2, channel, t, f);
-      }
-      return;
-    }
     const int64_t count = block.pixels.size();
     const int64_t tiles = (count + p_.row->max_rows - 1) / p_.row->max_rows;
-    for (int64_t line = 0; line < block.lines.size(); ++line) {
-      for (int64_t i = 0; i < tiles; ++i) {
-        run_tile(block, line, part_of(count, tiles, i), false, channel, t, f);
+    for (int64_t line = 0; line < block.lines.size();) {
+      set_runs(block.lines.begin + line, packed_panel, t);
+      const bool pair = pairs_lines(p_) && line + 1 < block.lines.size() &&
+                        same_runs(block.lines.begin + line);
+      if (pair) {
+        run_tile(block, line, {0, 2 * count}, true, channel, t, f);
+      } else {
+        for (int64_t i = 0; i < tiles; ++i) {
+          run_tile(block, line, part_of(count, tiles, i), false, channel, t, f);
+        }
       }
+      line += pair ? 2 : 1;
     }
+  }
+
+  const LineRuns& runs_of(int64_t line) const {
+    return p_.rows.line_runs[static_cast<size_t>(line % p_.rows.lines_per_image)];
+  }
+
+  // True if the line and the next take part in the same runs.
+  bool same_runs(int64_t line) const {
+    if (p_.rows.line_runs.empty()) return true;
+    return runs_of(line).first == runs_of(line + 1).first &&
+           runs_of(line).count == runs_of(line + 1).count;
+  }
+
+  void set_runs(int64_t line, int64_t packed_panel, TileArgs& t) const {
+    LineRuns runs = {0, b_.runs, p_.init};
+    if (!p_.rows.line_runs.empty()) runs = runs_of(line);
+    t.runs = static_cast<int>(runs.count);
+    t.run_offset = p_.rows.run_offset.data() + runs.first;
+    t.init = runs.init + packed_panel * kPanelCols;
+    t.b = b_.data.data<int8_t>() + packed_panel * b_.panel_bytes() +
+          runs.first * b_.run_bytes * kPanelCols;
   }
 
   // Pixels `x` of a line of the block; with `two_lines` they run on into the next line.

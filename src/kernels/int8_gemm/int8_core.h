@@ -143,6 +143,9 @@ void pack_b(const PackSource& source, const Row& row, PackedB& out);
 /// init[c] = bias[c] - a_zero' * col_sum[c] over the packed columns (bias may be empty).
 Tensor make_init(const PackedB& b, std::span<const int32_t> bias, int32_t a_zero);
 
+/// Sums over the k of each run of the packed bytes: int32 [runs][columns].
+Tensor sum_runs(const PackedB& b);
+
 /// Zero point of A as the tile sees it: shifted by 128 where int8 is read as unsigned.
 int32_t tile_zero(DType a_type, int32_t a_zero, const Row& row);
 
@@ -163,6 +166,14 @@ struct Band {
   int64_t line_stride = 0;
 };
 
+/// The runs that a line takes part in; the others lie in padding. `init` replaces the product's and
+/// carries what padding contributes.
+struct LineRuns {
+  int64_t first = 0;
+  int64_t count = 0;
+  const int32_t* init = nullptr;
+};
+
 /// The rows of A as lines of pixels. A matrix is one line; a convolution has the lines of its output
 /// images. A block of them is found in place or copied into a band, padded and shifted as the tile
 /// wants it.
@@ -171,6 +182,7 @@ struct RowSource {
   int64_t width = 0;            ///< pixels of a line
   int64_t lines_per_image = 1;  ///< a block never crosses from one image to the next
   std::vector<int64_t> run_offset;
+  std::vector<LineRuns> line_runs;  ///< [lines_per_image], or empty: all runs
   Band in_place;             ///< of line 0, if `copy` is not set
   int64_t group_offset = 0;  ///< in place: bytes from one group to the next
   int64_t image_stride = 0;  ///< in place: bytes from one image to the next

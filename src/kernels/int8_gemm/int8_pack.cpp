@@ -150,6 +150,18 @@ void pack_b(const PackSource& s, const Row& row, PackedB& out) {
   }
 }
 
+Tensor sum_runs(const PackedB& b) {
+  Tensor out = Tensor::uninitialized(DType::kInt32, {b.runs, b.columns()});
+  for (int64_t run = 0; run < b.runs; ++run) {
+    for (int64_t p = 0; p < b.groups * b.panels; ++p) {
+      const uint8_t* lines = reinterpret_cast<const uint8_t*>(b.data.data<int8_t>()) +
+                             p * b.panel_bytes() + run * b.run_bytes * kPanelCols;
+      sum_columns(lines, b.run_bytes, out.data<int32_t>() + run * b.columns() + p * kPanelCols);
+    }
+  }
+  return out;
+}
+
 Tensor make_init(const PackedB& b, std::span<const int32_t> bias, int32_t a_zero) {
   Tensor init = Tensor::uninitialized(DType::kInt32, {b.columns()});
   const std::vector<int64_t> channel_of = b.channel_of();
