@@ -254,13 +254,14 @@ std::vector<std::pair<std::string, ValueType>> Session::outputs() const {
 
 Result<std::vector<RuntimeValue>> Session::run(const Feeds& feeds) {
   State& state = *state_;
+  // Before the plan is made: oneDNN's primitives are bound to the thread count at their creation.
+  omp_set_num_threads(state.threads);
   FEWBIT_ASSIGN(std::vector<RuntimeValue> values, state.bind(feeds));
   std::vector<Dims> dims;
   for (const RuntimeValue& v : values) dims.push_back(v.is_tensor() ? v.tensor().dims() : Dims{});
   FEWBIT_ASSIGN(Prepared * prepared, state.plan_for(dims));
   Plan& plan = prepared->plan;
   Frame& frame = prepared->frame;
-  omp_set_num_threads(state.threads);
   for (size_t i = 0; i < plan.inputs.size(); ++i) {
     frame.values[static_cast<size_t>(plan.inputs[i])] = std::move(values[i]);
   }
