@@ -29,9 +29,13 @@ struct BenchOptions {
   bool json = false;
 };
 
+constexpr double kProfileSeconds = 2;
+constexpr int kMinProfileRuns = 5;
+
 struct LayerTime {
   StepProfile step;
-  double seconds = 0;   ///< per run
+  std::string name;
+  double seconds = 0;   ///< of one run, the median
   double share = 0;     ///< of the run
   double gops = 0;      ///< 10^9 operations per second, two per multiply-accumulate
   double limit = 0;     ///< fraction of what the machine's peak allows; 0: does no products
@@ -96,36 +100,58 @@ bool computes_int8(const StepProfile& step) {
          step.op == "QGemm" || step.op.rfind("MatMulInteger", 0) == 0 || step.op == "ConvInteger";
 }
 
+// "Conv node 'conv1'" -> "conv1": the operator has a column of its own.
+std::string layer_name(const StepProfile& step) {
+  const size_t open = step.label.find('\'');
+  const bool named = open != std::string::npos && step.label.back() == '\'' &&
+                     open + 1 < step.label.size() && step.label.find(" node ") < open;
+  return named ? step.label.substr(open + 1, step.label.size() - open - 2) : step.label;
+}
+
+// What the layer's products, or the reading of its weights, would take at the machine's peak.
+void put_in_proportion(LayerTime& layer, const MachineLimits& limits, double bandwidth) {
+  if (layer.step.macs <= 0 || layer.seconds <= 0) return;
+  const auto macs = static_cast<double>(layer.step.macs);
+  const MachinePeak& peak = computes_int8(layer.step) ? limits.int8 : limits.float32;
+  const double arithmetic_s = macs / peak.macs_per_second;
+  const double memory_s = static_cast<double>(layer.step.weight_bytes) / bandwidth;
+  layer.gops = 2 * macs / layer.seconds * 1e-9;
+  layer.limit = std::max(arithmetic_s, memory_s) / layer.seconds;
+  layer.memory = memory_s > arithmetic_s;
+}
+
+// The median over runs, layer by layer: one disturbed run does not tell.
 Result<std::vector<LayerTime>> profile_layers(Session& session, const Feeds& feeds, int threads,
                                               double seconds) {
-  session.set_profiling(true);
-  LatencyOptions latency;
-  latency.seconds = std::min(seconds, 2.0);
-  latency.warmup_seconds = 0;
-  FEWBIT_TRY(measure(runner(session, feeds), latency));
-  const std::vector<StepProfile> steps = session.profile();
+  FEWBIT_TRY(session.run(feeds));
+  std::vector<std::vector<double>> times;
+  std::vector<StepProfile> steps;
+  double spent = 0;
+  for (int runs = 0; runs < kMinProfileRuns || spent < std::min(seconds, kProfileSeconds); ++runs) {
+    session.set_profiling(true);  // starts from zero
+    FEWBIT_TRY(session.run(feeds));
+    steps = session.profile();
+    times.resize(steps.size());
+    for (size_t i = 0; i < steps.size(); ++i) {
+      times[i].push_back(steps[i].seconds);
+      spent += steps[i].seconds;
+    }
+  }
   session.set_profiling(false);
   const MachineLimits& limits = machine_limits(threads);
   const double bandwidth = read_bandwidth(threads, session.constant_bytes());
-  double total = 0;
-  for (const StepProfile& step : steps) total += step.seconds;
   std::vector<LayerTime> layers;
-  for (const StepProfile& step : steps) {
+  double total = 0;
+  for (size_t i = 0; i < steps.size(); ++i) {
     LayerTime layer;
-    layer.step = step;
-    layer.seconds = step.seconds / static_cast<double>(std::max<int64_t>(step.calls, 1));
-    layer.share = total > 0 ? step.seconds / total : 0;
-    if (step.macs > 0 && layer.seconds > 0) {
-      const auto macs = static_cast<double>(step.macs);
-      const MachinePeak& peak = computes_int8(step) ? limits.int8 : limits.float32;
-      const double arithmetic_s = macs / peak.macs_per_second;
-      const double memory_s = static_cast<double>(step.weight_bytes) / bandwidth;
-      layer.gops = 2 * macs / layer.seconds * 1e-9;
-      layer.limit = std::max(arithmetic_s, memory_s) / layer.seconds;
-      layer.memory = memory_s > arithmetic_s;
-    }
+    layer.step = steps[i];
+    layer.name = layer_name(steps[i]);
+    layer.seconds = quantile(times[i], 0.5);
+    total += layer.seconds;
+    put_in_proportion(layer, limits, bandwidth);
     layers.push_back(std::move(layer));
   }
+  for (LayerTime& layer : layers) layer.share = total > 0 ? layer.seconds / total : 0;
   return layers;
 }
 
@@ -183,7 +209,7 @@ Json json_of(const BenchOptions& options, const Feeds& feeds, const BenchResult&
                        {"float32_instruction", limits.float32.instruction}};
     json["layers"] = Json::array();
     for (const LayerTime& layer : result.layers) {
-      json["layers"].push_back({{"name", layer.step.label},
+      json["layers"].push_back({{"name", layer.name},
                                 {"op", layer.step.op},
                                 {"kernel", layer.step.kernel},
                                 {"ms", layer.seconds * 1e3},
@@ -219,7 +245,7 @@ std::string layer_table(const BenchOptions& options, const std::vector<LayerTime
   Table table({"layer", "operator", "kernel", ">time", ">share", ">GOP/s", ">of peak"});
   for (const LayerTime& layer : sorted) {
     const bool products = layer.step.macs > 0;
-    table.row({layer.step.label, layer.step.op, layer.step.kernel, human_seconds(layer.seconds),
+    table.row({layer.name, layer.step.op, layer.step.kernel, human_seconds(layer.seconds),
                fmt::format("{:.1f} %", 100 * layer.share),
                products ? fmt::format("{:.1f}", layer.gops) : "",
                products ? fmt::format("{:.0f} %{}", 100 * layer.limit, layer.memory ? " m" : "")

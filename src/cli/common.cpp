@@ -16,7 +16,7 @@
 namespace fewbit::cli {
 namespace {
 
-constexpr int kColumnsWithoutTerminal = 100;
+constexpr int kColumnsWithoutTerminal = 160;
 
 std::optional<Dims> parse_dims(std::string_view text) {
   Dims dims;

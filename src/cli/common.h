@@ -49,7 +49,7 @@ void note(const std::string& text);
 Json finite(double value);
 /// "17.3 dB", "exact" for no error.
 std::string decibels(double db);
-/// Width of the terminal that stdout is, else 100.
+/// Width of the terminal that stdout is, else 160.
 int terminal_columns();
 
 }  // namespace fewbit::cli

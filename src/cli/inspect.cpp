@@ -103,24 +103,42 @@ std::string heading(const Model& model, const Inspection& found, int64_t file_by
   return text + fmt::format("nodes   {}\n\n", fmt::join(operators, ", "));
 }
 
+std::string shape_of(const LayerInfo& layer) {
+  const size_t bracket = layer.output.find('[');
+  return bracket == std::string::npos ? layer.output : layer.output.substr(bracket);
+}
+
+std::string precision_of(const LayerInfo& layer) {
+  const bool shown = layer.stored.empty() || layer.parameters == 0 ||
+                     layer.precision.find(layer.stored) != std::string::npos;
+  if (shown || layer.precision.empty()) return layer.precision;
+  return fmt::format("{} ({} stored)", layer.precision, layer.stored);
+}
+
+// What does products, and what has weights of its own when the model is run (a batch normalization
+// that goes into the convolution before it has none).
+bool matters(const LayerInfo& layer) {
+  constexpr int64_t kFewParameters = 16;
+  const bool runs = layer.runs_as.empty() || layer.runs_as == layer.op;
+  return layer.macs > 0 || !layer.macs_known || (runs && layer.parameters >= kFewParameters);
+}
+
 std::string layer_table(const Inspection& found, bool all) {
-  Table table({"layer", "operator", "output", "computed in", "stored", ">MACs", ">parameters",
-               ">bytes"});
+  Table table({"layer", "operator", "output", "computed in", ">MACs", ">parameters", ">bytes"});
   int64_t shown = 0;
   for (const LayerInfo& layer : found.layers) {
-    const bool matters = layer.macs > 0 || !layer.macs_known || layer.parameters > 0;
-    if (!matters && !all) continue;
+    if (!all && !matters(layer)) continue;
     ++shown;
     std::string op = layer.op;
     if (!layer.runs_as.empty() && layer.runs_as != layer.op) op += " -> " + layer.runs_as;
-    table.row({layer.name, op, layer.output, layer.precision, layer.stored,
+    table.row({layer.name, op, shape_of(layer), precision_of(layer),
                layer.macs_known ? human_count(static_cast<double>(layer.macs)) : "?",
                human_count(static_cast<double>(layer.parameters)), human_bytes(layer.bytes)});
   }
   std::string text = shown > 0 ? table.print(terminal_columns()) : "";
   const auto hidden = static_cast<int64_t>(found.layers.size()) - shown;
   if (hidden > 0) {
-    text += fmt::format("and {} more without weights or products (--all shows them)\n", hidden);
+    text += fmt::format("and {} more without products and weights of their own (--all)\n", hidden);
   }
   return text;
 }
@@ -190,7 +208,7 @@ Run add_inspect(CLI::App& app) {
       ->type_name("NAME=1,3,224,224")
       ->allow_extra_args(false);
   app.add_flag("--graph", options->graph, "Print the graph itself, one line per node");
-  app.add_flag("--all", options->all, "Show layers without weights too");
+  app.add_flag("--all", options->all, "Show layers without products and weights too");
   app.add_flag("--json", options->json, "Print everything as one JSON object");
   return [options] { return inspect_model(*options); };
 }

@@ -7,6 +7,7 @@
 
 #include "base/progress.h"
 #include "eval/feeds.h"
+#include "eval/statistics.h"
 #include "numerics/error_stats.h"
 
 namespace fewbit {
@@ -14,80 +15,29 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr int64_t kTop = 5;
-
-constexpr double kZ95 = 1.959963984540054;  // 97.5 % quantile of the normal distribution
-
-struct Interval {
-  double low = 0, high = 0;
-};
-
-// 95 % interval of a proportion (Wilson 1927, "Probable Inference, the Law of Succession, and
-// Statistical Inference").
-Interval wilson_interval(int64_t successes, int64_t trials) {
-  const auto n = static_cast<double>(trials);
-  const double p = static_cast<double>(successes) / n;
-  const double z2 = kZ95 * kZ95;
-  const double centre = p + z2 / (2 * n);
-  const double half = kZ95 * std::sqrt(p * (1 - p) / n + z2 / (4 * n * n));
-  return {std::max(0.0, (centre - half) / (1 + z2 / n)),
-          std::min(1.0, (centre + half) / (1 + z2 / n))};
-}
-
-// 95 % interval of the difference of two paired proportions: Wald's, with half an observation added
-// to each of the four cells (Agresti and Min 2005, "Simple improved confidence intervals for
-// comparing matched proportions").
-Interval paired_difference_interval(int64_t only_first, int64_t only_second, int64_t pairs) {
-  const double b = static_cast<double>(only_first) + 0.5;
-  const double c = static_cast<double>(only_second) + 0.5;
-  const double n = static_cast<double>(pairs) + 2;
-  const double difference = (b - c) / n;
-  const double half = kZ95 * std::sqrt((b + c) - (b - c) * (b - c) / n) / n;
-  return {std::max(-1.0, difference - half), std::min(1.0, difference + half)};
-}
-
-// Exact two-sided McNemar test: under no difference the discordant pairs are fair coins.
-double mcnemar_p(int64_t only_first, int64_t only_second) {
-  const auto n = static_cast<double>(only_first + only_second);
-  double tail = 0;
-  for (int64_t i = 0; i <= std::min(only_first, only_second); ++i) {
-    const auto k = static_cast<double>(i);
-    tail += std::exp(std::lgamma(n + 1) - std::lgamma(k + 1) - std::lgamma(n - k + 1) -
-                     n * std::log(2.0));
-  }
-  return std::min(1.0, 2 * tail);
-}
-
-// How the classes of one sample are ranked.
-struct Ranking {
-  int64_t best = 0;        ///< class of the largest logit
-  int64_t label_rank = 0;  ///< logits before the label's: 0 = right
+// What one model makes of one sample.
+struct Judgement {
+  int64_t best = 0;  ///< class of the largest logit
+  bool top1 = false, top5 = false;
   bool finite = true;
 };
 
-Ranking rank(std::span<const float> logits, int64_t label) {
-  Ranking out;
+Judgement judge(std::span<const float> logits, int64_t label) {
+  Judgement out;
   for (size_t c = 0; c < logits.size(); ++c) {
     out.finite = out.finite && std::isfinite(logits[c]);
     if (logits[c] > logits[static_cast<size_t>(out.best)]) out.best = static_cast<int64_t>(c);
   }
-  if (label < 0) return out;
-  const float own = logits[static_cast<size_t>(label)];
-  for (size_t c = 0; c < logits.size(); ++c) {
-    const bool before = logits[c] > own || (logits[c] == own && static_cast<int64_t>(c) < label);
-    out.label_rank += before ? 1 : 0;
-  }
-  for (float v : logits) {
-    if (std::isnan(v)) out.label_rank = static_cast<int64_t>(logits.size());
-  }
+  out.top1 = label >= 0 && in_top_k(logits, label, 1);
+  out.top5 = label >= 0 && in_top_k(logits, label, 5);
   return out;
 }
 
 struct Hits {
   int64_t top1 = 0, top5 = 0;
-  void add(const Ranking& ranking) {
-    top1 += ranking.label_rank < 1 ? 1 : 0;
-    top5 += ranking.label_rank < kTop ? 1 : 0;
+  void add(const Judgement& judgement) {
+    top1 += judgement.top1 ? 1 : 0;
+    top5 += judgement.top5 ? 1 : 0;
   }
 };
 
@@ -137,14 +87,13 @@ class Evaluator {
     out_.same_top1 = percent(same_, out_.samples);
     if (!data_.labelled()) return out_;
     out_.baseline_accuracy = accuracy_of(baseline_hits_, out_.samples);
-    const Interval interval =
-        paired_difference_interval(only_model_, only_baseline_, out_.samples);
-    out_.difference = AccuracyDifference{percent(only_model_ - only_baseline_, out_.samples),
-                                         100 * interval.low,
-                                         100 * interval.high,
-                                         mcnemar_p(only_model_, only_baseline_),
-                                         only_model_,
-                                         only_baseline_};
+    const PairedDifference paired = paired_difference(counts_);
+    out_.difference = AccuracyDifference{100 * paired.difference,
+                                         100 * paired.interval.low,
+                                         100 * paired.interval.high,
+                                         paired.mcnemar_p,
+                                         counts_.only_second,
+                                         counts_.only_first};
     return out_;
   }
 
@@ -155,25 +104,23 @@ class Evaluator {
   }
 
   void add_sample(std::span<const float> logits, std::span<const float> baseline, int64_t label) {
-    const Ranking model = rank(logits, label);
+    const Judgement own = judge(logits, label);
     ++out_.samples;
-    out_.non_finite_samples += model.finite ? 0 : 1;
-    hits_.add(model);
+    out_.non_finite_samples += own.finite ? 0 : 1;
+    hits_.add(own);
     if (baseline.empty()) return;
-    const Ranking other = rank(baseline, label);
+    const Judgement other = judge(baseline, label);
     baseline_hits_.add(other);
-    same_ += model.best == other.best ? 1 : 0;
-    const bool right = model.label_rank == 0;
-    const bool other_right = other.label_rank == 0;
-    only_model_ += right && !other_right ? 1 : 0;
-    only_baseline_ += other_right && !right ? 1 : 0;
+    same_ += own.best == other.best ? 1 : 0;
+    counts_.add(other.top1, own.top1);
   }
 
   const DataSet& data_;
   Evaluation out_;
   ErrorStats error_;
   Hits hits_, baseline_hits_;
-  int64_t same_ = 0, only_model_ = 0, only_baseline_ = 0;
+  PairedCounts counts_;  ///< first: the baseline
+  int64_t same_ = 0;
 };
 
 }  // namespace

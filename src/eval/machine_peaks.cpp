@@ -1,6 +1,7 @@
-// The loops behind machine_limits: independent accumulators, enough of them that the latency of the
-// instruction is hidden (5 cycles, two per cycle: 10). The empty asm keeps each in its register and
-// keeps the compiler from doing the sums itself.
+// The loops behind machine_limits: twelve independent accumulators, enough to hide the latency of the
+// instruction (at most 5 cycles, two started per cycle). In assembly, because a compiler keeps an
+// array of vectors in memory as soon as it cannot see through it, and computes the sums itself when
+// it can.
 
 #include <cstdint>
 
@@ -15,77 +16,36 @@ namespace {
 
 #if defined(__x86_64__)
 
-constexpr int kWide = 16;    // accumulators among the 32 registers of AVX-512
-constexpr int kNarrow = 12;  // among the 16 of AVX2
+constexpr int64_t kAccumulators = 12;
 
-__attribute__((target("avx512f,avx512vnni"))) void vnni512(int64_t rounds) {
-  __m512i sums[kWide];
-  for (auto& sum : sums) sum = _mm512_setzero_si512();
-  __m512i a = _mm512_set1_epi8(1);
-  __m512i b = _mm512_set1_epi8(2);
-  for (int64_t r = 0; r < rounds; ++r) {
-#pragma GCC unroll 16
-    for (int i = 0; i < kWide; ++i) {
-      sums[i] = _mm512_dpbusd_epi32(sums[i], a, b);
-      asm volatile("" : "+v"(sums[i]));
-    }
+// INSTRUCTION source, source, accumulator for each of the registers 0 to 11; 12 and 13 hold zeros.
+#define FEWBIT_ONE(instruction, r, i) instruction " %%" r "12, %%" r "13, %%" r #i "\n"
+#define FEWBIT_TWELVE(instruction, r)                                                       \
+  FEWBIT_ONE(instruction, r, 0) FEWBIT_ONE(instruction, r, 1) FEWBIT_ONE(instruction, r, 2) \
+  FEWBIT_ONE(instruction, r, 3) FEWBIT_ONE(instruction, r, 4) FEWBIT_ONE(instruction, r, 5) \
+  FEWBIT_ONE(instruction, r, 6) FEWBIT_ONE(instruction, r, 7) FEWBIT_ONE(instruction, r, 8) \
+  FEWBIT_ONE(instruction, r, 9) FEWBIT_ONE(instruction, r, 10) FEWBIT_ONE(instruction, r, 11)
+#define FEWBIT_LOOP(name, body)                                                               \
+  void name(int64_t rounds) {                                                                 \
+    if (rounds <= 0) return;                                                                  \
+    asm volatile("vzeroall\n 1:\n" body "dec %0\n jnz 1b\n vzeroupper"                       \
+                 : "+r"(rounds)                                                               \
+                 :                                                                            \
+                 : "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7",      \
+                   "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");     \
   }
-}
 
-__attribute__((target("avx512f"))) void fma512(int64_t rounds) {
-  __m512 sums[kWide];
-  for (auto& sum : sums) sum = _mm512_setzero_ps();
-  __m512 a = _mm512_set1_ps(0.5F);
-  for (int64_t r = 0; r < rounds; ++r) {
-#pragma GCC unroll 16
-    for (int i = 0; i < kWide; ++i) {
-      sums[i] = _mm512_fmadd_ps(a, a, sums[i]);
-      asm volatile("" : "+v"(sums[i]));
-    }
-  }
-}
+FEWBIT_LOOP(vnni512, FEWBIT_TWELVE("vpdpbusd", "zmm"))
+FEWBIT_LOOP(fma512, FEWBIT_TWELVE("vfmadd231ps", "zmm"))
+FEWBIT_LOOP(vnni256, FEWBIT_TWELVE("%{vex%} vpdpbusd", "ymm"))
+FEWBIT_LOOP(fma256, FEWBIT_TWELVE("vfmadd231ps", "ymm"))
+// 8-bit products that cannot overflow take 16-bit operands here. The sums are instructions of their
+// own; they find their operand in a register that the product before has left.
+FEWBIT_LOOP(madd256, FEWBIT_TWELVE("vpmaddwd", "ymm") FEWBIT_TWELVE("vpaddd", "ymm"))
 
-__attribute__((target("avx2,avxvnni"))) void vnni256(int64_t rounds) {
-  __m256i sums[kNarrow];
-  for (auto& sum : sums) sum = _mm256_setzero_si256();
-  __m256i a = _mm256_set1_epi8(1);
-  __m256i b = _mm256_set1_epi8(2);
-  for (int64_t r = 0; r < rounds; ++r) {
-#pragma GCC unroll 16
-    for (int i = 0; i < kNarrow; ++i) {
-      sums[i] = _mm256_dpbusd_avx_epi32(sums[i], a, b);
-      asm volatile("" : "+v"(sums[i]));
-    }
-  }
-}
-
-// 8-bit products that cannot overflow take 16-bit operands here.
-__attribute__((target("avx2"))) void madd256(int64_t rounds) {
-  __m256i sums[kNarrow];
-  for (auto& sum : sums) sum = _mm256_setzero_si256();
-  __m256i a = _mm256_set1_epi16(1);
-  for (int64_t r = 0; r < rounds; ++r) {
-#pragma GCC unroll 16
-    for (int i = 0; i < kNarrow; ++i) {
-      // Reading the sum keeps the product from being moved out of the loop.
-      sums[i] = _mm256_add_epi32(_mm256_madd_epi16(sums[i], a), a);
-      asm volatile("" : "+v"(sums[i]));
-    }
-  }
-}
-
-__attribute__((target("avx2,fma"))) void fma256(int64_t rounds) {
-  __m256 sums[kNarrow];
-  for (auto& sum : sums) sum = _mm256_setzero_ps();
-  __m256 a = _mm256_set1_ps(0.5F);
-  for (int64_t r = 0; r < rounds; ++r) {
-#pragma GCC unroll 16
-    for (int i = 0; i < kNarrow; ++i) {
-      sums[i] = _mm256_fmadd_ps(a, a, sums[i]);
-      asm volatile("" : "+v"(sums[i]));
-    }
-  }
-}
+#undef FEWBIT_LOOP
+#undef FEWBIT_TWELVE
+#undef FEWBIT_ONE
 
 // Layout of the tile configuration: Intel SDM vol. 1, section 18.3 (palette 1).
 struct alignas(64) TileConfig {
@@ -133,11 +93,11 @@ void plain(int64_t rounds) {
 constexpr PeakRow kRows[] = {
 #if defined(__x86_64__)
     {Isa::kAmx, true, "tdpbssd", int64_t{4} * 16 * 16 * 64, amx},
-    {Isa::kAvx512Vnni, true, "vpdpbusd zmm", int64_t{kWide} * 64, vnni512},
-    {Isa::kAvx512Vnni, false, "vfmadd zmm", int64_t{kWide} * 16, fma512},
-    {Isa::kAvxVnni, true, "vpdpbusd ymm", int64_t{kNarrow} * 32, vnni256},
-    {Isa::kAvx2, true, "vpmaddwd ymm", int64_t{kNarrow} * 16, madd256},
-    {Isa::kAvx2, false, "vfmadd ymm", int64_t{kNarrow} * 8, fma256},
+    {Isa::kAvx512Vnni, true, "vpdpbusd zmm", kAccumulators * 64, vnni512},
+    {Isa::kAvx512Vnni, false, "vfmadd zmm", kAccumulators * 16, fma512},
+    {Isa::kAvxVnni, true, "vpdpbusd ymm", kAccumulators * 32, vnni256},
+    {Isa::kAvx2, true, "vpmaddwd ymm", kAccumulators * 16, madd256},
+    {Isa::kAvx2, false, "vfmadd ymm", kAccumulators * 8, fma256},
 #endif
     {Isa::kScalar, true, "plain C++", 32, plain<int32_t>},
     {Isa::kScalar, false, "plain C++", 32, plain<float>},

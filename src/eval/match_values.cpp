@@ -85,6 +85,25 @@ std::vector<ValueId> reads_of(const Graph& graph, const Node& node) {
   return out;
 }
 
+// The node that names a piece: the one with the most products or parameters, else the first one that
+// works on what the piece reads.
+const Node* heaviest_node(const Graph& graph) {
+  const Node* found = nullptr;
+  int64_t most = 0;
+  for (const NodeCost& c : cost_of(graph).nodes) {
+    // Without static shapes nothing is known of the products: parameters tell too.
+    const int64_t weight = std::max(c.macs, c.parameters);
+    const Node& node = graph.node(c.node);
+    const bool reads = std::any_of(node.inputs.begin(), node.inputs.end(), [&](ValueId v) {
+      return v != kNone && graph.is_input(v);
+    });
+    const bool first = found == nullptr && reads && !node.is("Shape");
+    if (weight > most || first) found = &node;
+    most = std::max(most, weight);
+  }
+  return found != nullptr ? found : &graph.node(graph.value(graph.outputs[0]).producer);
+}
+
 }  // namespace
 
 std::vector<MatchedValue> match_values(const Graph& float_graph, const Graph& quantized_graph) {
@@ -175,17 +194,7 @@ Piece cut_piece(const Model& model, const std::string& value, const std::set<std
   }
   out.outputs = {place[static_cast<size_t>(target)]};
 
-  const GraphCost cost = cost_of(out);
-  const Node* heaviest = &out.node(out.value(out.outputs[0]).producer);
-  int64_t most = 0;
-  for (const NodeCost& c : cost.nodes) {
-    // Without static shapes nothing is known of the products: parameters tell too.
-    const int64_t weight = std::max(c.macs, c.parameters);
-    if (weight > most) {
-      most = weight;
-      heaviest = &out.node(c.node);
-    }
-  }
+  const Node* heaviest = heaviest_node(out);
   piece.name = heaviest->name.empty() ? out.value(heaviest->output(0)).name : heaviest->name;
   piece.op = heaviest->op_type;
   return piece;
