@@ -80,7 +80,8 @@ Result<Preprocess> read_preprocess(std::optional<TomlReader> reader, bool images
       reader->fail("source_layout", "'source_layout' is for arrays: image files know their own");
     }
   } else if (const auto source = reader->choice("source_layout", {"nchw", "nhwc", "nhw"})) {
-    steps.source_layout = std::array{PixelLayout::kNchw, PixelLayout::kNhwc, PixelLayout::kNhw}[*source];
+    steps.source_layout =
+        std::array{PixelLayout::kNchw, PixelLayout::kNhwc, PixelLayout::kNhw}[*source];
   } else {
     for (const std::string_view key : {"resize", "crop", "channels", "layout"}) {
       if (reader->has(key)) {

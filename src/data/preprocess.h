@@ -34,9 +34,9 @@ struct Preprocess {
   Fit fit = Fit::kStretch;
   uint8_t pad = 0;           ///< Pixel value around a contained picture.
   std::optional<Size> crop;  ///< Centre; odd differences leave the larger part right and below.
-  std::optional<Channels> channels;     ///< Default: the image's own; rgb for image folders.
+  std::optional<Channels> channels;          ///< Default: the image's own; rgb for image folders.
   std::optional<PixelLayout> source_layout;  ///< Of an array; none: its samples are no pictures.
-  PixelLayout layout = PixelLayout::kNchw;        ///< Of the result.
+  PixelLayout layout = PixelLayout::kNchw;   ///< Of the result.
   float scale = 1;
   std::vector<float> mean;  ///< Empty: 0; one for all channels, or one per channel.
   std::vector<float> std;   ///< Empty: 1; the same.
