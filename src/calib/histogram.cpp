@@ -3,10 +3,40 @@
 #include <algorithm>
 #include <cmath>
 
+#include "calib/extremes.h"
+
 namespace fewbit {
 namespace {
 
 int64_t floor_half(int64_t x) { return x >> 1; }
+
+constexpr int64_t kBlock = 1 << 14;
+
+// The index is exact but for values within rounding of a bin's upper edge, which may go one up.
+void count_bins(const float* values, int64_t n, double scale, double first, uint32_t* bins) {
+  auto s = static_cast<float>(scale);
+  constexpr int kLast = Histogram::kBins - 1;
+  // Far from zero a float has no room for the bin's fraction: use double there.
+  if (std::abs(first) > (1 << 20) || !std::isfinite(s)) {
+    for (int64_t i = 0; i < n; ++i) {
+      auto bin = static_cast<int>(std::floor(values[i] * scale) - first);
+      ++bins[std::clamp(bin, 0, kLast)];
+    }
+    return;
+  }
+  auto base = static_cast<float>(first);
+  int32_t index[64];
+  for (int64_t i = 0; i < n; i += 64) {
+    int64_t m = std::min<int64_t>(64, n - i);
+    // value * scale - first >= 0, so that truncation is floor.
+    for (int64_t k = 0; k < m; ++k) {
+      auto bin = static_cast<int32_t>(values[i + k] * s - base);
+      bin = bin < 0 ? 0 : bin;
+      index[k] = bin > kLast ? kLast : bin;
+    }
+    for (int64_t k = 0; k < m; ++k) ++bins[index[k]];
+  }
+}
 
 }  // namespace
 
@@ -57,35 +87,44 @@ void Histogram::grow_to(float low, float high) {
 }
 
 void Histogram::add(std::span<const float> values) {
-  float low = 0;
-  float high = 0;
-  int64_t finite = 0;
-  for (float v : values) {
-    if (!std::isfinite(v)) continue;
-    low = finite == 0 ? v : std::min(low, v);
-    high = finite == 0 ? v : std::max(high, v);
-    ++finite;
-  }
-  not_finite_ += static_cast<int64_t>(values.size()) - finite;
-  if (finite == 0) return;
-  double scale = std::ldexp(1.0, -log2_width_);
-  bool inside = !bins_.empty() && std::floor(low * scale) >= static_cast<double>(first_) &&
-                std::floor(high * scale) < static_cast<double>(first_ + kBins);
-  if (!inside) grow_to(low, high);
-  min_ = count_ == 0 ? low : std::min(min_, low);
-  max_ = count_ == 0 ? high : std::max(max_, high);
-  count_ += finite;
-  scale = std::ldexp(1.0, -log2_width_);
-  // Exact: the width is a power of two, so float * scale rounds nothing that floor would see.
-  auto base = static_cast<double>(first_);
-  for (float v : values) {
-    if (v == 0) {
-      ++zeros_;
-      continue;
+  Extremes e = extremes_of(values);
+  if (!e.all_finite) {
+    // Rare: keep the finite ones.
+    std::vector<float> finite;
+    for (float v : values) {
+      if (std::isfinite(v)) finite.push_back(v);
     }
-    if (!std::isfinite(v)) continue;
-    ++bins_[static_cast<size_t>(std::floor(v * scale) - base)];
+    not_finite_ += static_cast<int64_t>(values.size() - finite.size());
+    if (!finite.empty()) add(finite);
+    return;
   }
+  if (values.empty()) return;
+  double scale = std::ldexp(1.0, -log2_width_);
+  bool inside = !bins_.empty() && std::floor(e.low * scale) >= static_cast<double>(first_) &&
+                std::floor(e.high * scale) < static_cast<double>(first_ + kBins);
+  if (!inside) grow_to(e.low, e.high);
+  min_ = count_ == 0 ? e.low : std::min(min_, e.low);
+  max_ = count_ == 0 ? e.high : std::max(max_, e.high);
+  count_ += static_cast<int64_t>(values.size());
+  zeros_ += e.zeros;
+  scale = std::ldexp(1.0, -log2_width_);
+  auto n = static_cast<int64_t>(values.size());
+  const float* data = values.data();
+  bool parallel = n > (1 << 15);
+#pragma omp parallel if (parallel)
+  {
+    std::vector<uint32_t> own(kBins, 0);
+#pragma omp for schedule(static)
+    for (int64_t block = 0; block < (n + kBlock - 1) / kBlock; ++block) {
+      int64_t begin = block * kBlock;
+      count_bins(data + begin, std::min(kBlock, n - begin), scale, static_cast<double>(first_),
+                 own.data());
+    }
+#pragma omp critical
+    for (int i = 0; i < kBins; ++i) bins_[static_cast<size_t>(i)] += own[static_cast<size_t>(i)];
+  }
+  // Zeros were counted with the rest; they have their own place.
+  if (e.zeros > 0) bins_[static_cast<size_t>(-first_)] -= e.zeros;
 }
 
 std::vector<Histogram::Bin> Histogram::bins() const {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "calib/extremes.h"
 #include "calib/observer.h"
 
 namespace fewbit {
@@ -11,6 +12,12 @@ namespace {
 class MinMaxObserver final : public Observer {
  public:
   void observe(std::span<const float> values) override {
+    Extremes e = extremes_of(values);
+    if (e.all_finite) {
+      low_ = std::min(low_, e.low);
+      high_ = std::max(high_, e.high);
+      return;
+    }
     for (float v : values) {
       if (!std::isfinite(v)) continue;
       low_ = std::min(low_, v);
