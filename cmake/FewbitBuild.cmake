@@ -3,6 +3,9 @@
 #   fewbit_library(base)                       src/base/*.cpp  -> target fewbit_base
 #   fewbit_library(io DEPS graph EXTERNAL ...) links fewbit_graph and the external libraries
 #
+#   OPTIMIZE -O2      folders without hot loops build at less than Release's -O3
+#   PRECOMPILE <x>    headers beyond the common ones, with FEWBIT_PCH
+#
 # Sources are globbed (sub-folders too). By name: *_test.cpp go into the target fewbit_<name>_test
 # (GoogleTest, one ctest entry), *_bench.cpp into fewbit_<name>_bench (Google Benchmark), all others
 # into the library. ISA files set their own target attributes (see src/kernels/README.md), so one
@@ -39,7 +42,7 @@ endif()
 target_include_directories(fewbit_flags INTERFACE ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR}/include)
 
 function(fewbit_library name)
-  cmake_parse_arguments(ARG "" "" "DEPS;EXTERNAL" ${ARGN})
+  cmake_parse_arguments(ARG "" "OPTIMIZE" "DEPS;EXTERNAL;PRECOMPILE" ${ARGN})
   file(GLOB_RECURSE all CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp)
   set(sources ${all})
   list(FILTER sources EXCLUDE REGEX "_(test|bench|main)\\.cpp$")
@@ -52,7 +55,11 @@ function(fewbit_library name)
     add_library(fewbit_${name} STATIC ${sources})
     target_link_libraries(fewbit_${name} PUBLIC fewbit_flags ${ARG_DEPS} ${ARG_EXTERNAL})
     if(FEWBIT_PCH)
-      target_precompile_headers(fewbit_${name} PRIVATE ${CMAKE_SOURCE_DIR}/cmake/precompiled.h)
+      target_precompile_headers(fewbit_${name} PRIVATE ${CMAKE_SOURCE_DIR}/cmake/precompiled.h
+        ${ARG_PRECOMPILE})
+    endif()
+    if(ARG_OPTIMIZE)
+      target_compile_options(fewbit_${name} PRIVATE $<$<CONFIG:Release>:${ARG_OPTIMIZE}>)
     endif()
   else()
     add_library(fewbit_${name} INTERFACE)

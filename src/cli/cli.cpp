@@ -6,6 +6,7 @@
 
 #include "base/text.h"
 #include "cli/commands.h"
+#include "cli/main.h"
 #include "flow/quantize.h"
 
 namespace fewbit::cli {

@@ -24,7 +24,4 @@ struct Command {
 /// All subcommands, in the order of the help.
 std::span<const Command> commands();
 
-/// Parses and runs; returns the exit code: 0, 1 failure, 2 misuse. Errors go to stderr as one line.
-int main(int argc, const char* const* argv);
-
 }  // namespace fewbit::cli
