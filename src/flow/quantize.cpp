@@ -11,11 +11,13 @@
 #include "calib/calibrate.h"
 #include "calib/layer_statistics.h"
 #include "data/dataset.h"
+#include "eval/compare.h"
 #include "eval/evaluate.h"
 #include "eval/feeds.h"
 #include "io/onnx/reader.h"
 #include "io/onnx/writer.h"
 #include "passes/correct_bias.h"
+#include "passes/quantize_dynamic.h"
 #include "passes/quantize_graph.h"
 
 namespace fewbit {
@@ -210,7 +212,9 @@ class Run {
 
   Status quantize() {
     FEWBIT_ASSIGN(QuantizedGraph quantized,
-                  quantize_graph(model_.graph, placement_, ranges_, scheme_));
+                  scheme_.activations == Activations::kDynamic
+                      ? quantize_dynamic(model_.graph, placement_, scheme_)
+                      : quantize_graph(model_.graph, placement_, ranges_, scheme_));
     quantized_ = model_;
     quantized_.graph = std::move(quantized.graph);
     layers_ = std::move(quantized.layers);
@@ -259,6 +263,7 @@ class Run {
     FEWBIT_ASSIGN(Session float_session, Session::create(original_, session_options()));
     FEWBIT_ASSIGN(Session session, Session::create(quantized_, session_options()));
     list_layers();
+    FEWBIT_TRY(compare_layers());
     if (!recipe_.evaluation_data.empty()) {
       FEWBIT_ASSIGN(DataSet data, DataSet::open(recipe_.evaluation_data));
       return measure(session, float_session, data);
@@ -291,6 +296,26 @@ class Run {
     return {};
   }
 
+  // Where the error is: each layer's output against the float model's, on the kernels that will run.
+  Status compare_layers() {
+    if (!data_) return {};
+    CompareOptions options;
+    options.samples = 16;
+    options.threads = static_cast<int>(recipe_.threads);
+    options.progress = "verify layers";
+    FEWBIT_ASSIGN(Comparison comparison, compare(original_, quantized_, *data_, options));
+    for (const LayerComparison& c : comparison.layers) {
+      for (LayerReport& layer : report_.layers) {
+        if (layer.name != c.name) continue;
+        layer.measured = true;
+        layer.output_sqnr_db = c.sqnr_db;
+        layer.own_sqnr_db = c.own_sqnr_db;
+        layer.cosine = c.cosine;
+      }
+    }
+    return {};
+  }
+
   void list_layers() {
     for (const LayerPlacement& placed : placement_.layers) {
       LayerReport layer;
@@ -300,7 +325,6 @@ class Run {
       layer.scheme = !placed.integer ? "float" : placed.weighted ? scheme_.name() : "a8";
       for (const QuantizedLayer& q : layers_) {
         if (q.name != placed.name) continue;
-        layer.measured = true;
         layer.weight_sqnr_db = q.weight_sqnr_db;
         layer.float_bytes = q.weight.bytes() + q.bias.bytes();
         layer.bytes = q.weight.elements() + q.bias.bytes() +

@@ -15,7 +15,10 @@ using Json = nlohmann::ordered_json;
 // JSON has no infinity: an exact match has no finite SQNR.
 Json finite(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
 
-std::string decibels(double db) { return std::isfinite(db) ? fmt::format("{:.1f}", db) : "exact"; }
+std::string decibels(double db) {
+  if (std::isnan(db)) return "";
+  return std::isfinite(db) ? fmt::format("{:.1f}", db) : "exact";
+}
 
 Json json_of(const AccuracyReport& a) {
   return {{"samples", a.samples},
@@ -27,10 +30,9 @@ Json json_of(const AccuracyReport& a) {
 Json json_of(const LayerReport& l) {
   Json j = {{"name", l.name},           {"op", l.op_type},
             {"scheme", l.scheme},       {"reason", l.reason},
-            {"float_bytes", l.float_bytes}, {"bytes", l.bytes},
-            {"kernel", l.kernel},       {"microseconds", l.microseconds}};
+            {"float_bytes", l.float_bytes}, {"bytes", l.bytes}};
+  if (l.bytes > 0) j["weight_sqnr_db"] = finite(l.weight_sqnr_db);
   if (l.measured) {
-    j["weight_sqnr_db"] = finite(l.weight_sqnr_db);
     j["output_sqnr_db"] = finite(l.output_sqnr_db);
     j["own_sqnr_db"] = finite(l.own_sqnr_db);
     j["cosine"] = finite(l.cosine);
@@ -89,7 +91,8 @@ std::string to_json(const QuantizeReport& r) {
   }
   j["layers"] = Json::array();
   for (const LayerReport& l : r.layers) j["layers"].push_back(json_of(l));
-  return j.dump(2);
+  // Paths may hold any bytes, which JSON may not: they are replaced, where the default throws.
+  return j.dump(2, ' ', false, Json::error_handler_t::replace);
 }
 
 std::string to_table(const QuantizeReport& r, int columns) {
@@ -105,18 +108,21 @@ std::string to_table(const QuantizeReport& r, int columns) {
   for (const LayerReport& l : r.layers) {
     if (l.measured) layers.push_back(l);
   }
-  std::stable_sort(layers.begin(), layers.end(), [](const LayerReport& a, const LayerReport& b) {
-    return a.own_sqnr_db < b.own_sqnr_db;
+  auto badness = [](const LayerReport& l) {
+    return std::isnan(l.own_sqnr_db) ? l.output_sqnr_db : l.own_sqnr_db;
+  };
+  std::stable_sort(layers.begin(), layers.end(), [&](const LayerReport& a, const LayerReport& b) {
+    return badness(a) < badness(b);
   });
   constexpr size_t kShown = 12;
   if (!layers.empty()) {
     Table table({"layer, worst first", "op", "scheme", ">weight dB", ">output dB", ">born here dB",
-                 ">bytes", ">us"});
+                 ">bytes"});
     for (size_t i = 0; i < std::min(layers.size(), kShown); ++i) {
       const LayerReport& l = layers[i];
       table.row({l.name, l.op_type, l.scheme, l.weight_sqnr_db > 0 ? decibels(l.weight_sqnr_db) : "",
-                 decibels(l.output_sqnr_db), decibels(l.own_sqnr_db), human_bytes(l.bytes),
-                 l.microseconds > 0 ? fmt::format("{:.1f}", l.microseconds) : ""});
+                 decibels(l.output_sqnr_db), decibels(l.own_sqnr_db),
+                 l.bytes > 0 ? human_bytes(l.bytes) : ""});
     }
     out += table.print(columns);
     if (layers.size() > kShown) {

@@ -17,13 +17,11 @@ struct LayerReport {
   std::string reason;          ///< of a fallback, or what is special
   double weight_sqnr_db = 0;   ///< weighted layers
   double output_sqnr_db = 0;   ///< of the layer's output against the float model's
-  double own_sqnr_db = 0;      ///< error born here: output error with the inherited part taken out
+  double own_sqnr_db = 0;      ///< of the error born here; NaN if it could not be measured
   double cosine = 0;
-  bool measured = false;
+  bool measured = false;       ///< the three above
   int64_t float_bytes = 0;     ///< of its weights
   int64_t bytes = 0;
-  double microseconds = 0;     ///< of one sample on this machine
-  std::string kernel;
 };
 
 struct AccuracyReport {

@@ -14,12 +14,24 @@ size_t width_of(const std::string& text) {
   }));
 }
 
+// Where character `index` starts: a cut inside of one would leave broken text.
+size_t byte_of(const std::string& text, size_t index) {
+  size_t at = 0;
+  for (; at < text.size(); ++at) {
+    bool starts = (static_cast<unsigned char>(text[at]) & 0xC0U) != 0x80U;
+    if (starts && index-- == 0) break;
+  }
+  return at;
+}
+
 std::string cut(const std::string& text, size_t width) {
-  if (width_of(text) <= width) return text;
-  if (width <= 2) return text.substr(0, width);
+  size_t full = width_of(text);
+  if (full <= width) return text;
+  if (width <= 2) return text.substr(0, byte_of(text, width));
   // Names differ at their ends: keep both.
   size_t head = (width - 2) / 3;
-  return text.substr(0, head) + ".." + text.substr(text.size() - (width - 2 - head));
+  size_t tail = width - 2 - head;
+  return text.substr(0, byte_of(text, head)) + ".." + text.substr(byte_of(text, full - tail));
 }
 
 }  // namespace
