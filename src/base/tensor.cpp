@@ -28,14 +28,16 @@ Result<int64_t> checked_elements(std::span<const int64_t> dims, DType type) {
     if (d < 0) return bad_input("negative dimension in shape {}", to_string(dims));
     empty |= d == 0;
   }
-  if (empty) return int64_t{0};
+  // Zeros are left out: strides and partial products of an accepted shape never overflow either.
   for (int64_t d : dims) {
-    if (__builtin_mul_overflow(n, d, &n)) return bad_input("shape {} overflows", to_string(dims));
+    if (d != 0 && __builtin_mul_overflow(n, d, &n)) {
+      return bad_input("shape {} overflows", to_string(dims));
+    }
   }
   if (__builtin_mul_overflow(n, static_cast<int64_t>(bits_of(type)), &bits)) {
     return bad_input("shape {} of {} is too large", to_string(dims), name_of(type));
   }
-  return n;
+  return empty ? 0 : n;
 }
 
 std::string to_string(std::span<const int64_t> dims) {

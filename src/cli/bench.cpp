@@ -88,6 +88,20 @@ Result<Feeds> make_feeds(const Session& session, const BenchOptions& options,
   return feeds;
 }
 
+// A batch that no input can take would be passed over in silence.
+Status check_batch(const Session& session, int64_t batch) {
+  if (batch == 1) return {};
+  std::string fixed;
+  for (const auto& [name, type] : session.inputs()) {
+    if (!type.shape || type.shape->empty() || !type.shape->front().known() ||
+        type.shape->front().value == batch) {
+      return {};
+    }
+    fixed += fmt::format("{}'{}' is {}", fixed.empty() ? "" : ", ", name, type.to_string());
+  }
+  return misuse("--batch {}: the model's batch is fixed: {}", batch, fixed);
+}
+
 std::function<Status()> runner(Session& session, const Feeds& feeds) {
   return [&session, &feeds]() -> Status {
     FEWBIT_TRY(session.run(feeds));
@@ -278,6 +292,7 @@ Status bench_model(BenchOptions options) {
   if (options.threads <= 0) options.threads = num_threads();
   FEWBIT_ASSIGN(Session session, open_session(options.model, options.threads));
   FEWBIT_ASSIGN(const auto specs, parse_inputs(options.inputs, session.inputs()));
+  FEWBIT_TRY(check_batch(session, options.batch));
   FEWBIT_ASSIGN(const Feeds feeds, make_feeds(session, options, specs));
   FEWBIT_ASSIGN(const BenchResult result, measure_all(session, feeds, options, specs));
   return options.json ? print_json(json_of(options, feeds, result))

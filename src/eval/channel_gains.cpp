@@ -5,8 +5,9 @@
 namespace fewbit {
 namespace {
 
-constexpr double kClearGain = 0.25;
-constexpr double kClearImprovement = 0.25;
+constexpr int64_t kMinValues = 16;
+constexpr double kClearGain = 0.05;
+constexpr double kLeftError = 0.1;
 
 struct Layout3 {
   int64_t outer, channels, inner;
@@ -28,6 +29,7 @@ void ChannelGains::add(const Tensor& reference, const Tensor& value) {
   if (sums_.empty()) sums_.resize(static_cast<size_t>(at.channels));
   valid_ = static_cast<int64_t>(sums_.size()) == at.channels;
   if (!valid_) return;
+  values_per_channel_ += at.outer * at.inner;
   const auto* f = reference.data<float>();
   const auto* q = value.data<float>();
   for (int64_t o = 0; o < at.outer; ++o) {
@@ -44,19 +46,20 @@ void ChannelGains::add(const Tensor& reference, const Tensor& value) {
 }
 
 std::vector<float> ChannelGains::found() const {
-  if (!valid_ || sums_.empty()) return {};
+  if (!valid_ || values_per_channel_ < kMinValues) return {};
   std::vector<float> gains;
-  double error = 0, error_without = 0;
-  bool clear = false;
+  double signal = 0, gain_error = 0, error = 0, error_left = 0;
   for (const Sums& s : sums_) {
     const double fitted = s.reference > 0 ? s.product / s.reference : 1;
     const double gain = fitted > 0 ? fitted : 1;
     gains.push_back(static_cast<float>(gain));
-    clear = clear || std::abs(gain - 1) > kClearGain;
+    signal += s.reference;
+    gain_error += (gain - 1) * (gain - 1) * s.reference;
     error += s.reference - 2 * s.product + s.value;
-    error_without += s.reference - 2 * s.product / gain + s.value / (gain * gain);
+    error_left += s.reference - 2 * s.product / gain + s.value / (gain * gain);
   }
-  if (!clear || !(error_without < kClearImprovement * error)) return {};
+  const bool clear = gain_error > kClearGain * kClearGain * signal;
+  if (!clear || !(error_left < kLeftError * error)) return {};
   return gains;
 }
 

@@ -15,7 +15,7 @@ namespace fewbit {
 namespace {
 
 // Enough for the gains of equalization: they are exact, only the noise around them is not.
-constexpr int64_t kGainSamples = 8;
+constexpr int64_t kGainSamples = 16;
 
 using Values = std::unordered_map<std::string, Tensor>;
 
@@ -66,7 +66,12 @@ class Comparer {
       FEWBIT_TRY(run_models(data, begin, piece));
       fit_gains();
     }
-    for (Layer& layer : layers_) layer.gains = layer.fit.found();
+    for (Layer& layer : layers_) {
+      // What the model takes and gives is never rescaled: a factor there is an error.
+      const bool inner = layer.born && std::find(outputs_.begin(), outputs_.end(),
+                                                 layer.match.float_name) == outputs_.end();
+      if (inner) layer.gains = layer.fit.found();
+    }
     Progress bar(options.progress, "samples", samples);
     for (int64_t begin = 0; begin < samples; begin += piece) {
       FEWBIT_TRY(run_models(data, begin, piece));

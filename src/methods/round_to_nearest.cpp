@@ -37,7 +37,8 @@ Grid grid_for(float low, float high, const RoundToNearestOptions& o) {
     return {scale, 0, -top, top};
   }
   int32_t bottom = -top - 1;
-  float scale = (high - low) / static_cast<float>(top - bottom);
+  // In double: the difference of two floats may lie outside float.
+  auto scale = static_cast<float>((static_cast<double>(high) - low) / (top - bottom));
   if (!(scale >= 1e-30F)) scale = 1.0F / static_cast<float>(top - bottom);
   float zero = std::nearbyintf(static_cast<float>(bottom) - low / scale);
   zero = std::clamp(zero, static_cast<float>(bottom), static_cast<float>(top));

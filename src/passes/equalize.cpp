@@ -36,16 +36,27 @@ class Weights {
   std::map<ValueId, Tensor> copies_;
 };
 
+int64_t out_channels(const Graph& graph, const Node& node) {
+  const Tensor* w = graph.constant(node.input(1));
+  return node.is("Gemm") && node.get_int("transB", 0) == 0 ? w->dim(1) : w->dim(0);
+}
+
+// A Gemm's bias may also be one number, or one for each row of its input.
+bool has_bias_per_channel(const Graph& graph, const Node& node, int64_t channels) {
+  if (node.input(2) == kNone) return true;
+  const Tensor* b = graph.constant(node.input(2));
+  return b != nullptr && b->type() == DType::kFloat32 && b->elements() == channels &&
+         b->rank() > 0 && b->dims().back() == channels;
+}
+
 bool has_float_weight(const Graph& graph, const Node& node) {
   const Tensor* w = graph.constant(node.input(1));
   if (w == nullptr || w->type() != DType::kFloat32) return false;
-  if (node.input(2) != kNone) {
-    const Tensor* b = graph.constant(node.input(2));
-    if (b == nullptr || b->type() != DType::kFloat32) return false;
-  }
-  if (node.is("Conv")) return w->rank() >= 3;
-  return node.is("Gemm") && w->rank() == 2 && node.get_int("transA", 0) == 0 &&
-         node.get_float("alpha", 1) == 1 && node.get_float("beta", 1) == 1;
+  bool fits = node.is("Conv")
+                  ? w->rank() >= 3
+                  : node.is("Gemm") && w->rank() == 2 && node.get_int("transA", 0) == 0 &&
+                        node.get_float("alpha", 1) == 1 && node.get_float("beta", 1) == 1;
+  return fits && has_bias_per_channel(graph, node, out_channels(graph, node));
 }
 
 // Visits every weight as (output row, input channel, value).
@@ -70,11 +81,6 @@ void for_each_weight(const Node& node, Tensor& w, Visit&& visit) {
       for (int64_t t = 0; t < taps; ++t) visit(o, channel, data[(o * w.dim(1) + i) * taps + t]);
     }
   }
-}
-
-int64_t out_channels(const Graph& graph, const Node& node) {
-  const Tensor* w = graph.constant(node.input(1));
-  return node.is("Gemm") && node.get_int("transB", 0) == 0 ? w->dim(1) : w->dim(0);
 }
 
 int64_t in_channels(const Graph& graph, const Node& node) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "passes/quantize_dynamic.h"
 #include "runtime/qdq/patterns.h"
 #include "runtime/qdq/qdq.h"
 
@@ -53,6 +54,8 @@ class Placer {
     if (scheme_.float_layers.count(layer_name(graph_, node)) != 0) return "left in float by the recipe";
     const Tensor* w = graph_.constant(node.input(1));
     if (!is_float(node.input(0))) return "its input is not float32";
+    const bool dynamic = scheme_.activations == Activations::kDynamic;
+    if (dynamic && node.is("Conv")) return "dynamic quantization covers MatMul and Gemm";
     if (node.is("Conv")) {
       if (w == nullptr) return "its weight is not constant";
       if (w->type() != DType::kFloat32) return fmt::format("its weight is {}", name_of(w->type()));
@@ -80,6 +83,9 @@ class Placer {
     }
     if (w == nullptr && scheme_.activations != Activations::kStatic) {
       return "a product of two activations";
+    }
+    if (dynamic && w->dim(node.get_int("transB", 0) != 0 ? 1 : 0) > kMaxDynamicDepth) {
+      return "its sums could overflow int32";
     }
     if (w == nullptr && !is_float(node.input(1))) return "its second input is not float32";
     return "";

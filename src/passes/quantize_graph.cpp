@@ -121,6 +121,20 @@ class Writer {
     return out;
   }
 
+  // Of the codes as they will be written: after fit_bias.
+  static double sqnr_db(const std::vector<float>& rows, const IntegerCodes& codes) {
+    double signal = 0;
+    double noise = 0;
+    for (size_t i = 0; i < rows.size(); ++i) {
+      auto row = static_cast<int64_t>(i) / std::max<int64_t>(codes.elems, 1);
+      double e = rows[i] - static_cast<double>(codes.scale_of(row)) *
+                               (codes.codes[i] - codes.zero_of(row));
+      signal += static_cast<double>(rows[i]) * rows[i];
+      noise += e * e;
+    }
+    return noise > 0 ? 10 * std::log10(signal / noise) : INFINITY;
+  }
+
   Status quantize_layer(const LayerPlacement& placed) {
     QuantizedLayer layer;
     layer.name = placed.name;
@@ -146,10 +160,7 @@ class Writer {
     IntegerCodes codes = round_to_nearest(as_rows(layer.weight, r), r.rows, r.elems, options);
     FEWBIT_TRY(read_bias(layer, node));
     fit_bias(layer, codes, r, options);
-    double signal = 0;
-    for (float w : layer.weight.span<float>()) signal += static_cast<double>(w) * w;
-    layer.weight_sqnr_db =
-        codes.squared_error > 0 ? 10 * std::log10(signal / codes.squared_error) : INFINITY;
+    layer.weight_sqnr_db = sqnr_db(as_rows(layer.weight, r), codes);
     write_weight(layer, codes, r, weight_value);
     write_bias(layer);
     out_.layers.push_back(std::move(layer));

@@ -2,6 +2,7 @@
 
 #include "graph/infer/common.h"
 #include "graph/infer/infer_table.h"
+#include "graph/infer/matmul.h"
 
 namespace fewbit::infer {
 namespace {
@@ -15,7 +16,33 @@ Status qtable(InferContext& c) {
   return {};
 }
 
-constexpr SchemaRow kRows[] = {{"ai.fewbit", "QTable", 1, 2, 2, 1, 1, qtable}};
+// x [..., K]; attribute `symmetric`: codes int8, else uint8. Outputs codes [..., K], one scale per
+// row [..., 1] and, asymmetric, one int32 zero-point per row.
+Status quantize_rows(InferContext& c) {
+  FEWBIT_TRY(c.check_min_rank(0, 1));
+  bool symmetric = c.node().get_int("symmetric", 0) != 0;
+  std::optional<Shape> codes;
+  if (const Shape* s = c.shape(0); s != nullptr) codes = *s;
+  std::optional<Shape> rows = codes;
+  if (rows) rows->back() = Dim::of(1);
+  c.set(0, symmetric ? DType::kInt8 : DType::kUint8, std::move(codes));
+  c.set(1, DType::kFloat32, rows);
+  if (!symmetric) c.set(2, DType::kInt32, std::move(rows));
+  return {};
+}
+
+// codes [..., K], scale, zero?, weight [K, N], weight scale, weight zero?, bias? [N].
+Status q_dynamic_matmul(InferContext& c) {
+  FEWBIT_ASSIGN(std::optional<Shape> out, matmul_shape(c, 0, 3, false, false));
+  c.set(0, DType::kFloat32, std::move(out));
+  return {};
+}
+
+constexpr SchemaRow kRows[] = {
+    {"ai.fewbit", "QDynamicMatMul", 1, 5, 7, 1, 1, q_dynamic_matmul, false, 0b100},
+    {"ai.fewbit", "QTable", 1, 2, 2, 1, 1, qtable},
+    {"ai.fewbit", "QuantizeRows", 1, 1, 1, 2, 3, quantize_rows},
+};
 
 }  // namespace
 

@@ -1,6 +1,8 @@
 // Operators that pick elements: Gather and its kin, TopK, OneHot, and those whose result size
 // depends on the data (NonZero, Compress, Unique).
 
+#include <algorithm>
+
 #include "graph/infer/common.h"
 #include "graph/infer/infer_table.h"
 #include "graph/infer/shape_value.h"
@@ -90,8 +92,12 @@ Status gather_nd(InferContext& c) {
   c.set(0, c.elem(0), std::nullopt);
   if (data == nullptr || indices == nullptr || !indices->back().known()) return {};
   int64_t batch = c.node().get_int("batch_dims", 0);
+  int64_t most = std::min(c.rank(0), c.rank(1)) - 1;
+  if (batch < 0 || batch > most) {
+    return bad_input("batch_dims is {}, expected a number in [0, {}]", batch, most);
+  }
   int64_t width = indices->back().value;
-  if (batch < 0 || batch >= c.rank(1) || width < 1 || width > c.rank(0) - batch) {
+  if (width < 1 || width > c.rank(0) - batch) {
     return c.fail(1, "a last dimension from 1 to rank({}) - batch_dims = {}", c.input_label(0),
                   c.rank(0) - batch);
   }

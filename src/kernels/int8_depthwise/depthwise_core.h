@@ -16,7 +16,7 @@ inline constexpr int kDepthwiseMaxRows = 2;  ///< output rows computed together
 inline constexpr int kLaneBytes = 16;
 inline constexpr int kMaxLanes = 4;
 
-/// Interleaves columns of one phase of four input lines of a channel block into the strip.
+/// Interleaves four input lines of a channel block into the strip.
 struct InterleaveArgs {
   const uint8_t* line[4];  ///< first column, first channel of the block
   int64_t line_step[4];    ///< bytes from one column to the next; 0 for a line of padding
@@ -24,8 +24,11 @@ struct InterleaveArgs {
   int lanes;      ///< width of the block in 16-byte lanes: 1, 2 or 4
   int channels;   ///< channels that exist, <= 16 * lanes
   uint8_t flip;   ///< xor-ed to every byte
-  uint8_t* dst;   ///< quad 0, slot of the first column
-  int64_t quad_bytes;  ///< from one quad to the next
+  uint8_t* dst;         ///< quad 0, phase 0, slot of the first column
+  int64_t quad_bytes;   ///< from one quad to the next
+  int64_t phase_bytes;  ///< from one column phase to the next
+  int phases;           ///< column stride of the convolution
+  int first_phase;      ///< of the first column
 };
 
 /// `rows` output rows of `vectors` vectors of 16 * lanes results each.

@@ -108,10 +108,8 @@ void depthwise_row(const DepthwiseTile& row) {
     t.vectors -= vectors;
   };
   for (; t.vectors >= 4; advance(4)) depthwise_vectors<D, R, 4, S>(t, narrow);
-  if (t.vectors >= 2) {
-    depthwise_vectors<D, R, 2, S>(t, narrow);
-    advance(2);
-  }
+  if (t.vectors == 3) depthwise_vectors<D, R, 3, S>(t, narrow);
+  if (t.vectors == 2) depthwise_vectors<D, R, 2, S>(t, narrow);
   if (t.vectors == 1) depthwise_vectors<D, R, 1, S>(t, narrow);
 }
 
@@ -158,43 +156,87 @@ FEWBIT_INLINE void interleave_column(typename W::B r0, typename W::B r1, typenam
   W::store(dst + 3 * quad_bytes, W::hi16(hi01, hi23));
 }
 
-/// Interleaves columns of a block of N::kBytes channels, as many columns at once as fill a vector W:
-/// their slots are neighbours. kWhole: all channels exist. Everything lives in locals: the stores to
-/// the strip may alias the arguments.
-template <class W, class N, bool kWhole>
+/// Interleaves columns of a block as wide as a vector W, one by one through the phases. kWhole: all
+/// channels exist. Everything lives in locals: the stores to the strip may alias the arguments.
+template <class W, bool kWhole>
 void interleave_columns(const InterleaveArgs& a) {
+  const uint8_t *in0 = a.line[0], *in1 = a.line[1], *in2 = a.line[2], *in3 = a.line[3];
+  const int64_t step0 = a.line_step[0], step1 = a.line_step[1], step2 = a.line_step[2],
+                step3 = a.line_step[3];
+  const int64_t quad_bytes = a.quad_bytes, phase_bytes = a.phase_bytes;
+  const int64_t next_round = W::kBytes - a.phases * phase_bytes;
+  const int channels = a.channels, phases = a.phases;
+  const typename W::B flip = W::set(a.flip);
+  const auto load = [&](const uint8_t* p) __attribute__((always_inline)) {
+    return W::flip(kWhole ? W::load(p) : W::load_n(p, channels), flip);
+  };
+  uint8_t* dst = a.dst + a.first_phase * phase_bytes;
+  int until_round = phases - a.first_phase;
+  for (int64_t c = a.columns; c > 0; --c) {
+    interleave_column<W>(load(in0), load(in1), load(in2), load(in3), dst, quad_bytes);
+    in0 += step0;
+    in1 += step1;
+    in2 += step2;
+    in3 += step3;
+    dst += phase_bytes;
+    if (--until_round == 0) {
+      until_round = phases;
+      dst += next_round;
+    }
+  }
+}
+
+/// Interleaves one phase of a narrower block of N::kBytes channels, as many columns at once as fill a
+/// vector W: their slots are neighbours. Returns the columns done, a multiple of that number.
+template <class W, class N, bool kWhole>
+int64_t interleave_phase(const InterleaveArgs& a, const uint8_t* const* line, const int64_t* step,
+                         uint8_t* dst, int64_t columns) {
   constexpr int kColumns = W::kBytes / N::kBytes;
-  const uint8_t* in[4] = {a.line[0], a.line[1], a.line[2], a.line[3]};
-  const int64_t step[4] = {a.line_step[0], a.line_step[1], a.line_step[2], a.line_step[3]};
+  const uint8_t* in[4] = {line[0], line[1], line[2], line[3]};
+  const int64_t by[4] = {step[0], step[1], step[2], step[3]};
   const int64_t quad_bytes = a.quad_bytes;
   const int channels = a.channels;
   const typename W::B flip = W::set(a.flip);
-  const typename N::B narrow_flip = N::set(a.flip);
-  uint8_t* dst = a.dst;
-  int64_t c = a.columns;
-  for (; c >= kColumns; c -= kColumns, dst += W::kBytes) {
+  int64_t c = 0;
+  for (; c + kColumns <= columns; c += kColumns, dst += W::kBytes) {
     typename W::B r[4];
 #pragma GCC unroll 4
     for (int i = 0; i < 4; ++i) {
-      r[i] = W::flip(W::template gather<N, kWhole>(in[i], step[i], channels), flip);
-      in[i] += kColumns * step[i];
+      r[i] = W::flip(W::template gather<N, kWhole>(in[i], by[i], channels), flip);
+      in[i] += kColumns * by[i];
     }
     interleave_column<W>(r[0], r[1], r[2], r[3], dst, quad_bytes);
   }
-  for (; c > 0; --c, dst += N::kBytes) {
-    typename N::B r[4];
-#pragma GCC unroll 4
-    for (int i = 0; i < 4; ++i) {
-      r[i] = N::flip(kWhole ? N::load(in[i]) : N::load_n(in[i], channels), narrow_flip);
-      in[i] += step[i];
+  return c;
+}
+
+template <class W, class N, bool kWhole>
+void interleave_narrow(const InterleaveArgs& a) {
+  for (int i = 0; i < a.phases && i < a.columns; ++i) {
+    const int position = a.first_phase + i;
+    const uint8_t* line[4];
+    int64_t step[4];
+    for (int j = 0; j < 4; ++j) {
+      line[j] = a.line[j] + i * a.line_step[j];
+      step[j] = a.phases * a.line_step[j];
     }
-    interleave_column<N>(r[0], r[1], r[2], r[3], dst, quad_bytes);
+    uint8_t* dst = a.dst + position % a.phases * a.phase_bytes +
+                   position / a.phases * static_cast<int64_t>(N::kBytes);
+    const int64_t columns = (a.columns - i + a.phases - 1) / a.phases;
+    const int64_t done = interleave_phase<W, N, kWhole>(a, line, step, dst, columns);
+    for (int j = 0; j < 4; ++j) line[j] += done * step[j];
+    interleave_phase<N, N, kWhole>(a, line, step, dst + done * N::kBytes, columns - done);
   }
 }
 
 template <class W, class N>
 void interleave_width(const InterleaveArgs& a) {
-  a.channels == N::kBytes ? interleave_columns<W, N, true>(a) : interleave_columns<W, N, false>(a);
+  const bool whole = a.channels == N::kBytes;
+  if constexpr (W::kBytes == N::kBytes) {
+    whole ? interleave_columns<W, true>(a) : interleave_columns<W, false>(a);
+  } else {
+    whole ? interleave_narrow<W, N, true>(a) : interleave_narrow<W, N, false>(a);
+  }
 }
 
 #undef FEWBIT_INLINE

@@ -223,7 +223,7 @@ struct DepthwiseConv::Task {
   /// An input line of a row group: where it starts, or a line of padding.
   struct Line {
     int64_t offset;  ///< of column 0 of the image, or -1
-    int64_t step;    ///< from one column of a phase to the next
+    int64_t step;    ///< from one column to the next
   };
   /// A position: output rows [y, y + rows), columns [x, x + cols) of an image; shared by all blocks.
   struct Place {
@@ -308,8 +308,7 @@ void DepthwiseConv::Task::move_to(int64_t tile, Place& at) const {
   for (int64_t line = 0; line < int64_t{4} * conv.plan_.groups; ++line) {
     const int64_t y = at.y * s.stride_h - s.pad_top + line * conv.plan_.line_step;
     const bool inside = line < count && y >= 0 && y < shape.in_h;
-    at.lines.push_back(inside ? Line{(at.image * shape.in_h + y) * shape.in_w * pixel,
-                                     pixel * s.stride_w}
+    at.lines.push_back(inside ? Line{(at.image * shape.in_h + y) * shape.in_w * pixel, pixel}
                               : Line{-1, 0});
   }
 }
@@ -339,20 +338,19 @@ void DepthwiseConv::Task::fill(const Block& block, const Layout& layout, Scratch
   a.channels = block.channels;
   a.flip = conv.spec_.input_type == DType::kInt8 ? 0x80 : 0;
   a.quad_bytes = layout.quad_bytes;
-  const int64_t first_end = std::min(at.begin + stride, at.end);
-  for (int64_t c = at.begin; c < first_end; ++c) {
-    const int64_t in_line = (at.first + c) * shape.in_pixel_stride + block.channel;
-    a.columns = (at.end - c + stride - 1) / stride;
-    a.dst = scratch.strip[block.lanes].data<uint8_t>() + c % stride * layout.phase_bytes +
-            c / stride * layout.column_bytes;
-    for (int g = 0; g < conv.plan_.groups; ++g, a.dst += layout.group_bytes) {
-      for (int i = 0; i < 4; ++i) {
-        const Line& line = at.lines[static_cast<size_t>(4 * g + i)];
-        a.line[i] = line.offset < 0 ? scratch.pad_line.data() : input + line.offset + in_line;
-        a.line_step[i] = line.step;
-      }
-      conv.row_.interleave(a);
+  a.phase_bytes = layout.phase_bytes;
+  a.phases = static_cast<int>(stride);
+  a.first_phase = static_cast<int>(at.begin % stride);
+  a.columns = at.end - at.begin;
+  a.dst = scratch.strip[block.lanes].data<uint8_t>() + at.begin / stride * layout.column_bytes;
+  const int64_t in_line = (at.first + at.begin) * shape.in_pixel_stride + block.channel;
+  for (int g = 0; g < conv.plan_.groups; ++g, a.dst += layout.group_bytes) {
+    for (int i = 0; i < 4; ++i) {
+      const Line& line = at.lines[static_cast<size_t>(4 * g + i)];
+      a.line[i] = line.offset < 0 ? scratch.pad_line.data() : input + line.offset + in_line;
+      a.line_step[i] = line.step;
     }
+    conv.row_.interleave(a);
   }
 }
 

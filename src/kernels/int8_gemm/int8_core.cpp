@@ -181,8 +181,8 @@ class Worker {
     }
   }
 
-  // The block times one or two panels, in tiles of nearly equal height within a line, or of two
-  // whole lines that take part in the same runs.
+  // The block times one or two panels, in tiles within a line, or of two whole lines that take part
+  // in the same runs.
   void run_panels(int64_t group, const Block& block, int64_t panel, int width) {
     const int64_t packed_panel = group * b_.panels + panel;
     TileArgs t = {};
@@ -201,17 +201,19 @@ class Worker {
     f.col_zero = b_.col_zero.defined() ? b_.col_zero.data<int32_t>() : nullptr;
     const int64_t channel = group * b_.n + panel * kPanelCols;
     const int64_t count = block.pixels.size();
-    const int64_t tiles = (count + p_.row->max_rows - 1) / p_.row->max_rows;
+    const int64_t full = count / p_.row->max_rows * p_.row->max_rows;
     for (int64_t line = 0; line < block.lines.size();) {
       set_runs(block.lines.begin + line, packed_panel, t);
       const bool pair = pairs_lines(p_) && line + 1 < block.lines.size() &&
                         same_runs(block.lines.begin + line);
       if (pair) {
-        run_tile(block, line, {0, 2 * count}, true, channel, t, f);
+        t.rows = static_cast<int>(2 * count);
+        run_tiles(block, line, {0, 2 * count}, true, channel, t, f);
       } else {
-        for (int64_t i = 0; i < tiles; ++i) {
-          run_tile(block, line, part_of(count, tiles, i), false, channel, t, f);
-        }
+        t.rows = p_.row->max_rows;
+        if (full > 0) run_tiles(block, line, {0, full}, false, channel, t, f);
+        t.rows = static_cast<int>(count - full);
+        if (full < count) run_tiles(block, line, {full, count}, false, channel, t, f);
       }
       line += pair ? 2 : 1;
     }
@@ -238,11 +240,12 @@ class Worker {
           runs.first * b_.run_bytes * kPanelCols;
   }
 
-  // Pixels `x` of a line of the block; with `two_lines` they run on into the next line.
-  void run_tile(const Block& block, int64_t line, Range x, bool two_lines, int64_t channel,
-                TileArgs& t, FinishArgs& f) {
-    const int64_t half = (x.size() + 1) / 2;
-    t.rows = static_cast<int>(x.size());
+  // Pixels `x` of a line of the block, in tiles of t.rows; with `two_lines` they are one tile that
+  // runs on into the next line.
+  void run_tiles(const Block& block, int64_t line, Range x, bool two_lines, int64_t channel,
+                 TileArgs& t, FinishArgs& f) {
+    const int64_t half = (t.rows + 1) / 2;
+    t.tiles = static_cast<int>(x.size() / t.rows);
     t.a[0] = block.band.a + line * block.band.line_stride + x.begin * block.band.pixel_stride;
     t.a[1] = t.a[0] + (two_lines ? block.band.line_stride : half * block.band.pixel_stride);
     const int64_t row =

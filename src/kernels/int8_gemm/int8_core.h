@@ -55,7 +55,8 @@ class StagePlan {
   Tensor scale_, float_bias_, lut_;
 };
 
-/// One tile: acc[r][c] = init[c] + sum_k a[r][k] * b[k][c], r < rows, c < 16 * panels.
+/// `tiles` tiles of equal height: acc[r][c] = init[c] + sum_k a[r][k] * b[k][c], r < rows,
+/// c < 16 * panels; the rows of a tile follow those of the one before it.
 /// The rows of A lie in two halves, the first (rows + 1) / 2 from a[0] on, the others from a[1] on,
 /// a_stride bytes apart. A row is made of runs of `run_bytes` bytes at the given offsets: one for a
 /// matrix, one per kernel line for a convolution read straight from the image.
@@ -63,6 +64,7 @@ struct TileArgs {
   const uint8_t* a[2];  ///< unsigned bytes, unless a_signed
   int64_t a_stride;
   int rows;
+  int tiles;
   bool a_signed;  ///< only for rows of the table that say so
   int runs;
   const int64_t* run_offset;  ///< [runs]
@@ -100,7 +102,7 @@ struct Row {
   int max_panels;
   void (*begin)();    ///< called by a thread before its first tile, may be null
   void (*end)();      ///< and after its last
-  void (*tile)(const TileArgs& tile, const FinishArgs& finish);
+  void (*tile)(const TileArgs& tiles, const FinishArgs& finish);
   /// Finishes sums in memory: rows of kTileCols int32.
   void (*finish)(const int32_t* acc, int rows, const FinishArgs& finish);
 };

@@ -19,10 +19,15 @@
 namespace fewbit::int8 {
 namespace {
 
-void tile(const TileArgs& t, const FinishArgs& f) {
+void tile(const TileArgs& tiles, const FinishArgs& finish) {
   alignas(64) int32_t acc[kMaxTileRows * kTileCols];
-  AmxTile<NativeTile>::sums(t, acc);
-  finish_rows<VecAvx512>(acc, t.rows, f);
+  TileArgs t = tiles;
+  FinishArgs f = finish;
+  for (int i = 0; i < tiles.tiles; ++i) {
+    AmxTile<NativeTile>::sums(t, acc);
+    finish_rows<VecAvx512>(acc, t.rows, f);
+    next_tile(t, f);
+  }
 }
 
 }  // namespace

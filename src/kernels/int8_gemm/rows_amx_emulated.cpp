@@ -9,10 +9,15 @@
 namespace fewbit::int8 {
 namespace {
 
-void tile(const TileArgs& t, const FinishArgs& f) {
+void tile(const TileArgs& tiles, const FinishArgs& finish) {
   alignas(64) int32_t acc[kMaxTileRows * kTileCols] = {};
-  AmxTile<EmulatedTile>::sums(t, acc);
-  finish_rows<VecScalar>(acc, t.rows, f);
+  TileArgs t = tiles;
+  FinishArgs f = finish;
+  for (int i = 0; i < tiles.tiles; ++i) {
+    AmxTile<EmulatedTile>::sums(t, acc);
+    finish_rows<VecScalar>(acc, t.rows, f);
+    next_tile(t, f);
+  }
 }
 
 }  // namespace

@@ -190,9 +190,29 @@ __attribute__((noinline)) void finish_rows(const int32_t* acc, int rows, const F
   }
 }
 
+/// From one tile to the next.
+FEWBIT_INLINE void next_tile(TileArgs& t, FinishArgs& f) {
+  t.a[0] += t.rows * t.a_stride;
+  t.a[1] += t.rows * t.a_stride;
+  f.out += t.rows * f.out_stride;
+  if (f.residual != nullptr) f.residual += t.rows * f.residual_stride;
+  if (f.row_scale != nullptr) f.row_scale += t.rows;
+  if (f.row_zero != nullptr) f.row_zero += t.rows;
+  if (f.row_sum != nullptr) f.row_sum += t.rows;
+}
+
 template <class V, int R, int P>
 struct Tile {
-  static void run(const TileArgs& t, const FinishArgs& f) {
+  static void run(const TileArgs& tiles, const FinishArgs& finish) {
+    TileArgs t = tiles;
+    FinishArgs f = finish;
+    for (int i = 0; i < tiles.tiles; ++i) {
+      one(t, f);
+      next_tile(t, f);
+    }
+  }
+
+  static FEWBIT_INLINE void one(const TileArgs& t, const FinishArgs& f) {
     TileSums<V, R, P> sums;
     sums.compute(t);
     if (V::template store_fused<R, P>(sums.sum, f)) return;

@@ -104,6 +104,7 @@ struct VecAvx512 {
 
   struct Narrow {
     I zero, lo, hi, flip, order;
+    bool plain;  ///< the whole range of uint8: saturation is all it takes
     explicit inline __attribute__((always_inline)) Narrow(const Stage& s) {
       const int shift = s.type == DType::kInt8 ? 128 : 0;
       zero = _mm512_set1_epi16(static_cast<int16_t>(s.zero + shift));
@@ -111,6 +112,7 @@ struct VecAvx512 {
       hi = _mm512_set1_epi8(static_cast<char>(s.hi + shift));
       flip = _mm512_set1_epi8(static_cast<char>(shift));
       order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+      plain = s.type == DType::kUint8 && s.lo == 0 && s.hi == 255;
     }
     inline __attribute__((always_inline)) I scaled(I acc, F scale, bool may_overflow) const {
       F x = mul(to_f(acc), scale);
@@ -122,6 +124,7 @@ struct VecAvx512 {
       const I first_two = _mm512_adds_epi16(_mm512_packs_epi32(q[0], q[1]), zero);
       const I last_two = _mm512_adds_epi16(_mm512_packs_epi32(q[2], q[3]), zero);
       const I bytes = _mm512_permutexvar_epi32(order, _mm512_packus_epi16(first_two, last_two));
+      if (plain) return bytes;
       return _mm512_xor_si512(_mm512_min_epu8(_mm512_max_epu8(bytes, lo), hi), flip);
     }
   };

@@ -320,6 +320,11 @@ Result<Plan> Lowering::build(const std::vector<std::string>& watched, bool optim
   watch_names_ = {watched.begin(), watched.end()};
   plan_.watched.emplace_back();  // what exists before the first step
   attach_inputs();
+  // Constants, also those that nodes were folded into, exist before the first step.
+  for (const std::string& name : watch_names_) {
+    ValueId id = graph_.find_value(name);
+    if (graph_.constant(id) != nullptr) attach_watched(id);
+  }
   for (NodeId id : graph_.order()) FEWBIT_TRY(lower_node(id, optimize));
   for (ValueId id : graph_.outputs) {
     if (graph_.constant(id) == nullptr && slots_.find({id, layout(id)}) == slots_.end()) {

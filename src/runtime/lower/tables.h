@@ -12,6 +12,7 @@ std::span<const LowerRow> binary_rows();
 std::span<const LowerRow> float_conv_rows();
 std::span<const LowerRow> float_product_rows();
 std::span<const LowerRow> int8_conv_rows();
+std::span<const LowerRow> int8_dynamic_rows();
 std::span<const LowerRow> int8_product_rows();
 std::span<const LowerRow> int8_pointwise_rows();
 std::span<const LowerRow> move_rows();

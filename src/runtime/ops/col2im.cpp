@@ -34,8 +34,8 @@ Result<Geometry> read_geometry(OpContext& ctx) {
   for (size_t i = 0; i < n; ++i) {
     const int64_t smallest = std::min({g.image[i], g.block[i], g.strides[i], g.dilations[i]});
     const int64_t largest = std::max({g.image[i], g.block[i], g.strides[i], g.dilations[i],
-                                      std::abs(pads[i]), std::abs(pads[n + i])});
-    if (smallest < 1 || largest >= kLimit) {
+                                      pads[i], pads[n + i]});
+    if (smallest < 1 || largest >= kLimit || std::min(pads[i], pads[n + i]) <= -kLimit) {
       return node_error(node, "image, block, strides, dilations or pads are out of range");
     }
     const int64_t reach = g.dilations[i] * (g.block[i] - 1) + 1;
@@ -50,8 +50,11 @@ Status col2im(OpContext& ctx) {
   const Tensor& x = ctx.in(0);
   const Node& node = ctx.node();
   FEWBIT_ASSIGN(Geometry g, read_geometry(ctx));
-  FEWBIT_ASSIGN(int64_t block, checked_elements(g.block, x.type()));
-  FEWBIT_ASSIGN(int64_t positions, checked_elements(g.positions, x.type()));
+  const Result<int64_t> block_or = checked_elements(g.block, x.type());
+  const Result<int64_t> positions_or = checked_elements(g.positions, x.type());
+  if (!block_or.ok() || !positions_or.ok()) return node_error(node, "the block is too large");
+  const int64_t block = *block_or;
+  const int64_t positions = *positions_or;
   if (x.rank() != 3 || x.dim(1) % block != 0 || x.dim(2) != positions) {
     return node_error(node, "an input of shape {} does not hold blocks of {} at {} positions",
                       to_string(x.dims()), block, positions);

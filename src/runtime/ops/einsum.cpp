@@ -123,7 +123,8 @@ Operand<T> reordered(const Operand<T>& x, const Labels& order) {
 
 /// The product of two operands, summed over the labels that are not in `keep`.
 template <typename T>
-Operand<T> contract(const Operand<T>& a, const Operand<T>& b, const Labels& keep) {
+Result<Operand<T>> contract(const Node& node, const Operand<T>& a, const Operand<T>& b,
+                            const Labels& keep) {
   Labels batch, rows, columns, summed;
   for (Label l : a.labels) {
     // A dimension of 1 against n repeats: it must not be contracted as if it were whole.
@@ -143,18 +144,19 @@ Operand<T> contract(const Operand<T>& a, const Operand<T>& b, const Labels& keep
     for (const Labels* p : parts) all.insert(all.end(), p->begin(), p->end());
     return all;
   };
-  const Operand<T> left = reordered(a, joined({&batch, &rows, &summed}));
-  const Operand<T> right = reordered(b, joined({&batch, &summed, &columns}));
   Operand<T> out;
   out.labels = joined({&batch, &rows, &columns});
+  for (Label l : out.labels) {
+    out.dims.push_back(contains(columns, l) ? b.extent(l) : a.extent(l));
+  }
+  FEWBIT_TRY(make_tensor(node, DTypeOf<T>::value, out.dims));  // refuses what does not fit
+  const Operand<T> left = reordered(a, joined({&batch, &rows, &summed}));
+  const Operand<T> right = reordered(b, joined({&batch, &summed, &columns}));
   int64_t n_batch = 1, m = 1, n = 1, k = 1;
   for (Label l : batch) n_batch *= a.extent(l);
   for (Label l : rows) m *= a.extent(l);
   for (Label l : summed) k *= a.extent(l);
   for (Label l : columns) n *= b.extent(l);
-  for (Label l : out.labels) {
-    out.dims.push_back(contains(columns, l) ? b.extent(l) : a.extent(l));
-  }
   out.values.resize(static_cast<size_t>(n_batch * m * n));
   for (int64_t i = 0; i < n_batch; ++i) {
     matrix_product(m, n, k, left.values.data() + i * m * k, right.values.data() + i * k * n,
@@ -274,7 +276,7 @@ Status einsum(OpContext& ctx) {
       for (size_t later = i + 1; later < plan.inputs.size(); ++later) {
         keep.insert(keep.end(), plan.inputs[later].begin(), plan.inputs[later].end());
       }
-      result = contract(result, load<T>(ctx.in(i), plan.inputs[i]), keep);
+      FEWBIT_ASSIGN(result, contract(ctx.node(), result, load<T>(ctx.in(i), plan.inputs[i]), keep));
     }
     result = reordered(result, plan.output);
     FEWBIT_ASSIGN(Tensor * out, make_output(ctx, 0, type, result.dims));

@@ -81,7 +81,10 @@ AxisTaps<T> axis_taps(const SampleOptions& o, T normalized, int64_t extent) {
   T x = o.align_corners ? (normalized + 1) / 2 * (size - 1) : ((normalized + 1) * size - 1) / 2;
   if (o.taps == 1) x = std::nearbyint(x);
   if (!(x >= low && x <= high)) {
-    if (o.padding == Padding::kBorder) x = std::clamp(x, T{0}, size - 1);
+    // Cubic taps are limited one by one further down (as in PyTorch's grid_sample): the curve goes
+    // on beyond the border. From four elements outside on, every tap is the border's.
+    const T beyond = o.taps == 4 ? T{4} : T{0};
+    if (o.padding == Padding::kBorder) x = std::clamp(x, -beyond, size - 1 + beyond);
     if (o.padding == Padding::kReflection) x = reflect(x, low, high);
   }
   AxisTaps<T> taps;

@@ -167,6 +167,7 @@ Status det(OpContext& ctx) {
   return dispatch(ctx.node(), x.type(), Floats{}, [&](auto tag) -> Status {
     using T = typename decltype(tag)::type;
     Tensor& out = ctx.out(0, x.type(), batch);
+    if (out.elements() == 0) return {};
     std::vector<double> work(static_cast<size_t>(n * n));
     for (int64_t i = 0; i < out.elements(); ++i) {
       std::copy_n(x.data<T>() + i * n * n, n * n, work.begin());

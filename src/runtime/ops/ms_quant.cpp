@@ -175,7 +175,11 @@ Result<Tensor> average_windows(const Node& node, const Window& w, const Tensor& 
     using Q = typename decltype(tag)::type;
     for (int64_t p = 0; p < planes; ++p) {
       Q* dst = y.data<Q>() + p * Window::volume(w.out);
-      average_plane(w, count_include_pad, x.data<Q>() + p * Window::volume(w.in), in.zero,
+      // ONNX Runtime counts the whole window, even what lies beyond the padding (ceil_mode).
+      const auto count = [&](const Taps& taps) {
+        return count_include_pad ? Window::volume(w.kernel) : taps.count();
+      };
+      average_plane(w, x.data<Q>() + p * Window::volume(w.in), in.zero, count,
                     [&](int64_t o, double v) {
                       dst[o] = to_code<Q>(static_cast<float>(v) * multiplier, out.zero);
                     });

@@ -101,8 +101,10 @@ Status average_pool(OpContext& ctx) {
   return dispatch(ctx.node(), x.type(), Floats{}, [&](auto tag) -> Status {
     using T = typename decltype(tag)::type;
     for_each_plane<T>(w, x, *y, [&](const T* src, T* dst, int64_t) {
-      average_plane(w, include_pad, src, 0.0,
-                    [&](int64_t o, double v) { dst[o] = static_cast<T>(v); });
+      const auto count = [&](const Taps& taps) {
+        return include_pad ? padded_count(w, taps.origin) : taps.count();
+      };
+      average_plane(w, src, 0.0, count, [&](int64_t o, double v) { dst[o] = static_cast<T>(v); });
     });
     return {};
   });

@@ -64,15 +64,15 @@ void for_each_window(const Window& w, const F& f) {
 /// Reads the window of a pool over input i [N, C, spatial...]; kernel_shape is an attribute.
 Result<Window> read_pool(const OpContext& ctx, size_t i);
 
-/// The average of one plane's windows, summed in double: y[out] = scale * (sum - count * zero).
-/// With `count_include_pad` padding counts as `zero`.
-template <typename T, typename Store>
-void average_plane(const Window& w, bool count_include_pad, const T* x, double zero,
+/// The averages of one plane's windows, summed in double: store(out, sum of (x - zero) / count).
+/// The count of a window is count(taps); where it is 0 the average is 0.
+template <typename T, typename Count, typename Store>
+void average_plane(const Window& w, const T* x, double zero, const Count& count,
                    const Store& store) {
   for_each_window(w, [&](int64_t o, const Taps& taps) {
     double sum = 0;
     taps.for_each(w, [&](int64_t i) { sum += static_cast<double>(x[i]) - zero; });
-    const int64_t n = count_include_pad ? padded_count(w, taps.origin) : taps.count();
+    const int64_t n = count(taps);
     store(o, n > 0 ? sum / static_cast<double>(n) : 0.0);
   });
 }

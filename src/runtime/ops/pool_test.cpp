@@ -67,6 +67,11 @@ TEST(Pool, NormsAndGlobalForms) {
                               .attr("kernel_shape", Ints{2})
                               .output()),
             (std::vector<float>{5}));
+  EXPECT_EQ(values<float>(OpCall("GlobalLpPool", 2)
+                              .in(floats({1, 1, 3}, {1, -2, 4}))
+                              .attr("p", int64_t{1})
+                              .output()),
+            (std::vector<float>{7}));
   const Tensor x = floats({1, 2, 1, 2}, {1, 3, -5, NAN});
   EXPECT_EQ(OpCall("GlobalAveragePool", 1).in(x).output().data<float>()[0], 2);
   const Tensor top = OpCall("GlobalMaxPool", 1).in(x).output();

@@ -80,7 +80,7 @@ Status multinomial(OpContext& ctx) {
   const Node& node = ctx.node();
   FEWBIT_ASSIGN(DType type, result_type(node, DType::kInt32));
   const int64_t samples = node.get_int("sample_size", 1);
-  if (x.rank() != 2 || samples < 0 || (x.dim(1) == 0 && x.dim(0) * samples > 0)) {
+  if (x.rank() != 2 || samples < 0 || (x.dim(1) == 0 && x.dim(0) > 0 && samples > 0)) {
     return node_error(node, "cannot draw {} samples from an input of shape {}", samples,
                       to_string(x.dims()));
   }

@@ -93,8 +93,12 @@ Result<int64_t> block_size(OpContext& ctx) {
   if (ctx.in(0).rank() != 4) {
     return node_error(ctx.node(), "needs shape [N, C, H, W], has {}", to_string(ctx.in(0).dims()));
   }
-  if (block <= 0 || block > (int64_t{1} << 30)) {
-    return node_error(ctx.node(), "blocksize {} is out of range", block);
+  // Held so that no product of a dimension and blocks below overflows, also where another is 0.
+  const Dims& dims = ctx.in(0).dims();
+  if (block <= 0 || block > (int64_t{1} << 15) ||
+      *std::max_element(dims.begin(), dims.end()) > (int64_t{1} << 31)) {
+    return node_error(ctx.node(), "blocksize {} for shape {} is out of range", block,
+                      to_string(dims));
   }
   return block;
 }
@@ -140,6 +144,7 @@ Status concat(OpContext& ctx) {
 Result<std::vector<int64_t>> split_lengths(OpContext& ctx, int64_t extent) {
   const Node& node = ctx.node();
   const auto parts = static_cast<int64_t>(ctx.output_count());
+  if (parts == 0) return node_error(node, "has no outputs");
   if (node.opset < 13 && node.has("split")) return node.get_ints("split");
   if (node.opset >= 13 && ctx.has(1)) return read_ints(node, ctx.in(1), "split");
   const int64_t asked = node.get_int("num_outputs", parts);
@@ -256,7 +261,10 @@ Status concat_into(OpContext& ctx, const std::vector<Tensor>& parts, int64_t giv
                         name_of(x.type()), to_string(x.dims()), name_of(first.type()),
                         to_string(first.dims()), axis);
     }
-    dims[static_cast<size_t>(axis)] += x.dim(axis);
+    int64_t& extent = dims[static_cast<size_t>(axis)];
+    if (__builtin_add_overflow(extent, x.dim(axis), &extent)) {
+      return node_error(node, "the joined axis is too long");
+    }
   }
   FEWBIT_ASSIGN(Tensor * out, make_output(ctx, 0, first.type(), dims));
   const int64_t outer = product(dims, 0, axis);

@@ -280,8 +280,8 @@ Status reduce(OpContext& ctx) {
   const ReducePlan plan = plan_reduction(x.dims(), mask, ctx.node().get_int("keepdims", 1) != 0);
   return dispatch(ctx.node(), x.type(), List{}, [&](auto tag) -> Status {
     using T = typename decltype(tag)::type;
-    T* out = ctx.out(0, x.type(), plan.out_dims).template data<T>();
-    run_reduction<R<T>>(plan, x.data<T>(), out);
+    FEWBIT_ASSIGN(Tensor * out, make_output(ctx, 0, x.type(), plan.out_dims));
+    run_reduction<R<T>>(plan, x.data<T>(), out->template data<T>());
     return {};
   });
 }

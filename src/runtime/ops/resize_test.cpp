@@ -151,6 +151,7 @@ TEST(GridSample, ReadsBetweenAndBeyond) {
   EXPECT_FLOAT_EQ(sample(5.0F / 3, "reflection", "linear", 1), 20);
   EXPECT_EQ(sample(-0.5F, "zeros", "nearest", 1), 10);
   EXPECT_FLOAT_EQ(sample(-1.0F / 3, "zeros", "cubic", 1), 10);
+  EXPECT_FLOAT_EQ(sample(100, "border", "cubic", 1), 30);
   for (const char* padding : {"zeros", "border", "reflection"}) {
     for (const float at : {INFINITY, -INFINITY, NAN, 3e38F}) {
       for (const char* mode : {"nearest", "linear", "cubic"}) sample(at, padding, mode, 0);

@@ -178,7 +178,8 @@ void rnn_row(const Direction<T>& dir, const T* x, const T* recurrent, T* h) {
   for (int64_t i = 0; i < dir.p.hidden; ++i) h[i] = dir.act[0](x[i] + recurrent[i]);
 }
 
-// Gates i, o, f, c. Peepholes see the old cell at i and f, the new one at o.
+// Gates i, o, f, c. Peepholes see the old cell at i and f, the new one at o. The clip is for the
+// gates; the cell that enters the output is not limited (as in ONNX Runtime).
 template <typename T>
 void lstm_row(const Direction<T>& dir, const T* x, const T* recurrent, T* h, T* c) {
   const int64_t n = dir.p.hidden;
@@ -191,7 +192,7 @@ void lstm_row(const Direction<T>& dir, const T* x, const T* recurrent, T* h, T* 
     const T in = dir.act[0](gate(0) + look(0, c[i]));
     const T forget = dir.p.input_forget ? 1 - in : dir.act[0](gate(2) + look(2, c[i]));
     c[i] = forget * c[i] + in * dir.act[1](gate(3));
-    h[i] = dir.act[0](gate(1) + look(1, c[i])) * dir.act[2](c[i]);
+    h[i] = dir.act[0](gate(1) + look(1, c[i])) * dir.act[2].unclipped(c[i]);
   }
 }
 

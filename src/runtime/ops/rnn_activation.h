@@ -17,9 +17,12 @@ struct RnnActivation {
 
   template <typename T>
   T operator()(T x) const {
-    double v = static_cast<double>(x);
-    if (clip > 0) v = std::clamp(v, -clip, clip);
-    return static_cast<T>(function(v, alpha, beta));
+    const double v = static_cast<double>(x);
+    return static_cast<T>(function(clip > 0 ? std::clamp(v, -clip, clip) : v, alpha, beta));
+  }
+  template <typename T>
+  T unclipped(T x) const {
+    return static_cast<T>(function(static_cast<double>(x), alpha, beta));
   }
 };
 

@@ -89,6 +89,8 @@ Status sequence_erase(OpContext& ctx) {
 // scalar is the length of all but the last; a vector gives each.
 Result<std::vector<int64_t>> part_lengths(OpContext& ctx, int64_t extent) {
   const Node& node = ctx.node();
+  // An empty tensor may have an axis of any length: no sequence is that long.
+  if (extent > (int64_t{1} << 31)) return node_error(node, "axis of {} is too long", extent);
   if (!ctx.has(1)) return std::vector<int64_t>(static_cast<size_t>(extent), 1);
   const Tensor& split = ctx.in(1);
   FEWBIT_ASSIGN(std::vector<int64_t> lengths, read_ints(node, split, "split"));

@@ -185,7 +185,7 @@ Result<IndexTables> pad_tables(const Node& node, const Dims& dims, const PadArgu
     int64_t extent = 0;
     if (__builtin_add_overflow(n, a.begin[i], &extent) ||
         __builtin_add_overflow(extent, a.end[i], &extent) || extent < 0 ||
-        extent > kMaxPaddedExtent || std::abs(a.begin[i]) > kMaxPaddedExtent) {
+        extent > kMaxPaddedExtent || a.begin[i] < -n || a.begin[i] > kMaxPaddedExtent) {
       return node_error(node, "pads {} and {} do not fit axis {} of extent {}", a.begin[i],
                         a.end[i], i, n);
     }

@@ -97,7 +97,11 @@ bool fold_one(Graph& graph, NodeId bn_id, const UseMap& uses, const RewriteConte
   std::optional<ChannelAxis> axis = output_channels(conv, *w);
   auto channels = static_cast<int64_t>(affine->scale.size());
   if (!axis || axis->channels * axis->group_count != channels) return false;
-  if (b != nullptr && b->elements() != channels && b->elements() != 1) return false;
+  // One for each channel or one for all; a Gemm's may also be one for each row of its input.
+  if (b != nullptr && b->elements() != 1 &&
+      (b->elements() != channels || b->dims().back() != channels)) {
+    return false;
+  }
 
   Tensor bias = Tensor::uninitialized(DType::kFloat32, {channels});
   for (int64_t c = 0; c < channels; ++c) {

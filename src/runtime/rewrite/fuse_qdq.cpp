@@ -189,6 +189,11 @@ class Fuser {
     graph_.add_node(std::move(clip));
   }
 
+  // A Gemm's bias may also be one for each row of its input.
+  static bool is_per_channel(const Tensor& bias, int64_t channels) {
+    return bias.elements() == channels && bias.rank() > 0 && bias.dims().back() == channels;
+  }
+
   // int32 bias with scale x_scale * w_scale; a float bias is brought to that scale.
   std::optional<ValueId> bias_codes(ValueId bias, float x_scale, const QuantParams& w,
                                     int64_t channels) {
@@ -199,11 +204,11 @@ class Fuser {
         double expected = static_cast<double>(x_scale) * w.scale[w.per_tensor() ? 0 : c];
         if (std::abs(d->params.scale[c] - expected) > 1e-3 * expected) return std::nullopt;
       }
-      if (graph_.constant(d->quantized)->elements() != channels) return std::nullopt;
+      if (!is_per_channel(*graph_.constant(d->quantized), channels)) return std::nullopt;
       return d->quantized;
     }
     const Tensor* b = graph_.constant(bias);
-    if (b == nullptr || b->type() != DType::kFloat32 || b->elements() != channels) {
+    if (b == nullptr || b->type() != DType::kFloat32 || !is_per_channel(*b, channels)) {
       return std::nullopt;
     }
     Tensor codes = Tensor::uninitialized(DType::kInt32, {channels});

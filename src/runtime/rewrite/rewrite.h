@@ -50,6 +50,9 @@ Result<int> fuse_layer_norm(Graph& graph, const RewriteContext& context);
 /// Quantize-dequantize patterns become integer operators (runtime/qdq/patterns.h).
 Result<int> fuse_qdq(Graph& graph, const RewriteContext& context);
 
+/// Products whose input is quantized at run time, per tensor or per row, become QDynamicMatMul.
+Result<int> fuse_dynamic(Graph& graph, const RewriteContext& context);
+
 /// Removes nodes that no output depends on, and Identity / inference Dropout nodes.
 Result<int> remove_dead_nodes(Graph& graph, const RewriteContext& context);
 
