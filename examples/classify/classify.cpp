@@ -15,11 +15,12 @@
 namespace {
 
 constexpr std::array kClasses = {"T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
-                                 "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"};
+                                 "Sandal",      "Shirt",   "Sneaker",  "Bag",   "Ankle boot"};
 constexpr int kPixels = 28 * 28;
 constexpr int kHeaderBytes = 16;
 
-// Image `index` of a gzipped IDX file, as the network was trained on them; empty if it is not there.
+// Image `index` of a gzipped IDX file, as the network was trained on them; empty if it is not
+// there.
 std::vector<float> read_image(const char* path, long index) {
   gzFile file = gzopen(path, "rb");
   if (file == nullptr) return {};

@@ -1,6 +1,6 @@
 #pragma once
-// The public C++ API of Fewbit: load a network and run it; quantize a file. Nothing else of Fewbit is
-// needed to use it, and nothing throws.
+// The public C++ API of Fewbit: load a network and run it; quantize a file. Nothing else of Fewbit
+// is needed to use it, and nothing throws.
 //
 //   auto network = fewbit::Network::load("model_int8.onnx");
 //   if (!network) { std::cerr << network.error() << "\n"; return 1; }

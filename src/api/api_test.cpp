@@ -14,7 +14,8 @@ TEST(Api, RunsANetwork) {
   ASSERT_EQ(network->inputs().size(), 1U);
   EXPECT_EQ(network->inputs()[0].name, "image");
   EXPECT_EQ(network->inputs()[0].dims, (std::vector<int64_t>{-1, 1, 28, 28}));
-  auto outputs = network->run({float_array("image", {2, 1, 28, 28}, std::vector<float>(2 * 784, 0.5F))});
+  auto outputs =
+      network->run({float_array("image", {2, 1, 28, 28}, std::vector<float>(2 * 784, 0.5F))});
   ASSERT_TRUE(outputs) << outputs.error();
   ASSERT_EQ((*outputs)[0].dims, (std::vector<int64_t>{2, 10}));
   std::vector<float> logits = floats_of((*outputs)[0]);

@@ -75,12 +75,16 @@ Expected<Network> Network::load(const std::string& path, int threads) {
   if (!session.ok()) return Expected<Network>::failure(session.error().message);
   std::vector<Port> inputs = ports_of(session->inputs());
   std::vector<Port> outputs = ports_of(session->outputs());
-  return Expected<Network>::success(Network(std::make_unique<State>(
-      State{std::move(*session), std::move(inputs), std::move(outputs)})));
+  return Expected<Network>::success(Network(
+      std::make_unique<State>(State{std::move(*session), std::move(inputs), std::move(outputs)})));
 }
 
-const std::vector<Port>& Network::inputs() const { return state_->inputs; }
-const std::vector<Port>& Network::outputs() const { return state_->outputs; }
+const std::vector<Port>& Network::inputs() const {
+  return state_->inputs;
+}
+const std::vector<Port>& Network::outputs() const {
+  return state_->outputs;
+}
 
 Expected<std::vector<Array>> Network::run(const std::vector<Array>& inputs) {
   using Arrays = Expected<std::vector<Array>>;
@@ -116,6 +120,8 @@ Expected<std::string> quantize(const std::string& input, const std::string& outp
   return Expected<std::string>::success(to_json(*report));
 }
 
-std::string library_version() { return version(); }
+std::string library_version() {
+  return version();
+}
 
 }  // namespace fewbit

@@ -27,9 +27,9 @@ std::string describe_operands(const Args&... args) {
 }  // namespace fewbit::internal
 
 /// FEWBIT_CHECK(condition, operands...): operands are anything that fmt can print.
-#define FEWBIT_CHECK(condition, ...)                                                      \
-  do {                                                                                    \
-    if (!(condition)) [[unlikely]]                                                        \
-      ::fewbit::internal::check_failed(__FILE__, __LINE__, #condition,                    \
+#define FEWBIT_CHECK(condition, ...)                                                        \
+  do {                                                                                      \
+    if (!(condition)) [[unlikely]]                                                          \
+      ::fewbit::internal::check_failed(__FILE__, __LINE__, #condition,                      \
                                        ::fewbit::internal::describe_operands(__VA_ARGS__)); \
   } while (false)

@@ -50,8 +50,8 @@ std::string_view name_of(DType type);
 /// The type with that name (ONNX's spellings are accepted too, "float", "double").
 std::optional<DType> dtype_from_name(std::string_view name);
 
-bool is_float(DType type);     ///< float64 .. float4, bfloat16
-bool is_integer(DType type);   ///< signed and unsigned integers, not bool
+bool is_float(DType type);    ///< float64 .. float4, bfloat16
+bool is_integer(DType type);  ///< signed and unsigned integers, not bool
 bool is_signed_integer(DType type);
 
 }  // namespace fewbit

@@ -51,7 +51,7 @@ Error io_error(fmt::format_string<Args...> format, Args&&... args) {
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}  // NOLINT: implicit
+  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}      // NOLINT: implicit
   Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT: implicit
 
   bool ok() const { return state_.index() == 0; }
@@ -107,16 +107,16 @@ using Status = Result<void>;
 #define FEWBIT_CONCAT(a, b) FEWBIT_CONCAT_INNER(a, b)
 
 /// Returns the error of `expr` from the enclosing function, if it has one.
-#define FEWBIT_TRY(expr)                                                      \
-  do {                                                                        \
-    auto fewbit_status_ = (expr);                                             \
-    if (!fewbit_status_.ok()) return std::move(fewbit_status_).error();       \
+#define FEWBIT_TRY(expr)                                                \
+  do {                                                                  \
+    auto fewbit_status_ = (expr);                                       \
+    if (!fewbit_status_.ok()) return std::move(fewbit_status_).error(); \
   } while (false)
 
 /// FEWBIT_ASSIGN(auto x, expr): x becomes the value of `expr`, or its error is returned.
 #define FEWBIT_ASSIGN(lhs, expr) \
   FEWBIT_ASSIGN_IMPL(FEWBIT_CONCAT(fewbit_result_, __COUNTER__), lhs, expr)
-#define FEWBIT_ASSIGN_IMPL(tmp, lhs, expr)           \
-  auto tmp = (expr);                                 \
-  if (!tmp.ok()) return std::move(tmp).error();      \
+#define FEWBIT_ASSIGN_IMPL(tmp, lhs, expr)      \
+  auto tmp = (expr);                            \
+  if (!tmp.ok()) return std::move(tmp).error(); \
   lhs = std::move(tmp).value()

@@ -21,8 +21,8 @@ using Dims = std::vector<int64_t>;
 /// from a file go through checked_elements first.
 int64_t elements_of(std::span<const int64_t> dims);
 
-/// Product of the dimensions, or an error if one is negative, or the product of those that are not 0
-/// (so also every stride of an empty tensor) overflows in elements or bits.
+/// Product of the dimensions, or an error if one is negative, or the product of those that are not
+/// 0 (so also every stride of an empty tensor) overflows in elements or bits.
 Result<int64_t> checked_elements(std::span<const int64_t> dims, DType type);
 
 /// "[1, 3, 224, 224]"
@@ -67,7 +67,8 @@ class Tensor {
   const std::byte* raw() const { return data_; }
   std::byte* raw() { return data_; }
 
-  /// Typed access; T must be the C++ type of the element (see CppType below), bytes for packed ones.
+  /// Typed access; T must be the C++ type of the element (see CppType below), bytes for packed
+  /// ones.
   template <typename T>
   const T* data() const {
     return reinterpret_cast<const T*>(data_);

@@ -1,5 +1,6 @@
 #pragma once
-// One streaming pass of the calibration data through a model, with observers and statistics watching.
+// One streaming pass of the calibration data through a model, with observers and statistics
+// watching.
 
 #include <functional>
 #include <map>

@@ -1,6 +1,6 @@
-// The clipping threshold with the least Kullback-Leibler divergence between the clipped distribution
-// and its quantized form (Migacz 2017, "8-bit Inference with TensorRT"). One-sided ranges (behind
-// ReLU) use all codes for that side.
+// The clipping threshold with the least Kullback-Leibler divergence between the clipped
+// distribution and its quantized form (Migacz 2017, "8-bit Inference with TensorRT"). One-sided
+// ranges (behind ReLU) use all codes for that side.
 
 #include <algorithm>
 #include <cmath>
@@ -10,11 +10,11 @@
 namespace fewbit {
 namespace {
 
-constexpr int kBins = 2048;        // of the magnitude histogram that the search runs on
-constexpr int kCandidates = 128;   // thresholds tried between 1/16 of the range and all of it
+constexpr int kBins = 2048;       // of the magnitude histogram that the search runs on
+constexpr int kCandidates = 128;  // thresholds tried between 1/16 of the range and all of it
 
-// KL(p || q) where p is the clipped histogram with the tail in its last bin, and q is p's inside part
-// collapsed to `levels` bins and spread again over the bins that were not empty.
+// KL(p || q) where p is the clipped histogram with the tail in its last bin, and q is p's inside
+// part collapsed to `levels` bins and spread again over the bins that were not empty.
 double divergence(const std::vector<double>& magnitudes, int used, int levels) {
   std::vector<double> p(magnitudes.begin(), magnitudes.begin() + used);
   double tail = 0;

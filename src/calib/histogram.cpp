@@ -8,7 +8,9 @@
 namespace fewbit {
 namespace {
 
-int64_t floor_half(int64_t x) { return x >> 1; }
+int64_t floor_half(int64_t x) {
+  return x >> 1;
+}
 
 constexpr int64_t kBlock = 1 << 14;
 
@@ -56,8 +58,10 @@ void Histogram::grow_to(float low, float high) {
     int64_t highest = index(high);
     int64_t used_first = first_;
     int64_t used_last = first_ + kBins - 1;
-    while (used_first < used_last && bins_[static_cast<size_t>(used_first - first_)] == 0) ++used_first;
-    while (used_last > used_first && bins_[static_cast<size_t>(used_last - first_)] == 0) --used_last;
+    while (used_first < used_last && bins_[static_cast<size_t>(used_first - first_)] == 0)
+      ++used_first;
+    while (used_last > used_first && bins_[static_cast<size_t>(used_last - first_)] == 0)
+      --used_last;
     lowest = std::min(lowest, used_first);
     highest = std::max(highest, used_last);
     if (count_ == 0) {

@@ -1,5 +1,6 @@
 #pragma once
-// A streaming histogram whose range grows with the data: memory does not depend on how much is seen.
+// A streaming histogram whose range grows with the data: memory does not depend on how much is
+// seen.
 //
 // The bins always lie at multiples of the bin width, a power of two. When a value falls outside the
 // table the width doubles and neighbouring bins merge, so that nothing seen earlier is lost beyond
@@ -17,9 +18,9 @@ class Histogram {
 
   void add(std::span<const float> values);
 
-  int64_t count() const { return count_; }      ///< finite values seen
+  int64_t count() const { return count_; }  ///< finite values seen
   int64_t not_finite() const { return not_finite_; }
-  float min() const { return min_; }            ///< exact extremes; 0 if nothing was seen
+  float min() const { return min_; }  ///< exact extremes; 0 if nothing was seen
   float max() const { return max_; }
 
   struct Bin {
@@ -27,8 +28,8 @@ class Histogram {
     double width;
     double count;
   };
-  /// The bins that hold something, ascending; exact zeros (ReLU makes many) are a bin of width 0. The
-  /// first and last are centred inside [min, max].
+  /// The bins that hold something, ascending; exact zeros (ReLU makes many) are a bin of width 0.
+  /// The first and last are centred inside [min, max].
   std::vector<Bin> bins() const;
 
  private:

@@ -79,13 +79,16 @@ LayerStatistics::LayerStatistics(PatchGeometry geometry, Options options)
   }
 }
 
-// Sums of one [H, W] channel plane at every tap: first along rows for each kx, then down for each ky.
+// Sums of one [H, W] channel plane at every tap: first along rows for each kx, then down for each
+// ky.
 template <typename T>
 void LayerStatistics::add_means(const T* image, int64_t height, int64_t width, float scale,
                                 float zero) {
   const PatchGeometry& g = geometry_;
-  int64_t out_h = output_extent(height, g.kernel_h, g.stride_h, g.dilation_h, g.pad_top + g.pad_bottom);
-  int64_t out_w = output_extent(width, g.kernel_w, g.stride_w, g.dilation_w, g.pad_left + g.pad_right);
+  int64_t out_h =
+      output_extent(height, g.kernel_h, g.stride_h, g.dilation_h, g.pad_top + g.pad_bottom);
+  int64_t out_w =
+      output_extent(width, g.kernel_w, g.stride_w, g.dilation_w, g.pad_left + g.pad_right);
 #pragma omp parallel
   {
     std::vector<double> rows(static_cast<size_t>(height));
@@ -100,13 +103,15 @@ void LayerStatistics::add_means(const T* image, int64_t height, int64_t width, f
           float sum = 0;
           for (int64_t x = x0; x < x1; ++x) sum += static_cast<float>(row[x * g.stride_w]);
           rows[static_cast<size_t>(y)] =
-              scale * (static_cast<double>(sum) - static_cast<double>(zero) * static_cast<double>(x1 - x0));
+              scale *
+              (static_cast<double>(sum) - static_cast<double>(zero) * static_cast<double>(x1 - x0));
         }
         for (int64_t ky = 0; ky < g.kernel_h; ++ky) {
           int64_t offset_y = ky * g.dilation_h - g.pad_top;
           auto [y0, y1] = inside(offset_y, g.stride_h, height, out_h);
           double sum = 0;
-          for (int64_t y = y0; y < y1; ++y) sum += rows[static_cast<size_t>(y * g.stride_h + offset_y)];
+          for (int64_t y = y0; y < y1; ++y)
+            sum += rows[static_cast<size_t>(y * g.stride_h + offset_y)];
           sums_[static_cast<size_t>(c * g.taps() + ky * g.kernel_w + kx)] += sum;
         }
       }
@@ -123,8 +128,10 @@ void LayerStatistics::add_gram(const T* values, const Dims& dims, float scale, f
   int64_t width = g.spatial ? dims.back() : 1;
   int64_t batch = g.spatial ? dims[0] : 1;
   int64_t rows = g.spatial ? 0 : elements_of(dims) / g.channels;
-  int64_t out_h = output_extent(height, g.kernel_h, g.stride_h, g.dilation_h, g.pad_top + g.pad_bottom);
-  int64_t out_w = output_extent(width, g.kernel_w, g.stride_w, g.dilation_w, g.pad_left + g.pad_right);
+  int64_t out_h =
+      output_extent(height, g.kernel_h, g.stride_h, g.dilation_h, g.pad_top + g.pad_bottom);
+  int64_t out_w =
+      output_extent(width, g.kernel_w, g.stride_w, g.dilation_w, g.pad_left + g.pad_right);
   int64_t total = g.spatial ? out_h * out_w : rows;
   int64_t taken = std::min(total, options_.positions);
   int64_t k = g.group_elems();

@@ -1,6 +1,7 @@
 #pragma once
-// Statistics of what a weighted layer sees at its input: the mean of every input weight position, and
-// on request the Gram matrix of the input patches. Both stream; memory does not grow with the data.
+// Statistics of what a weighted layer sees at its input: the mean of every input weight position,
+// and on request the Gram matrix of the input patches. Both stream; memory does not grow with the
+// data.
 //
 // A dense layer, a grouped and a depthwise convolution are one case: `groups` products, each of
 // K = taps * channels_per_group inputs, in the weight's own order (channel-major: [c, ky, kx]).
@@ -17,8 +18,8 @@ namespace fewbit {
 
 struct PatchGeometry {
   int64_t groups = 1;
-  int64_t channels = 0;      ///< of the input, all groups
-  bool spatial = false;      ///< convolution over [N, C, H, W]; else rows of [.., C]
+  int64_t channels = 0;  ///< of the input, all groups
+  bool spatial = false;  ///< convolution over [N, C, H, W]; else rows of [.., C]
   int64_t kernel_h = 1, kernel_w = 1;
   int64_t stride_h = 1, stride_w = 1;
   int64_t dilation_h = 1, dilation_w = 1;

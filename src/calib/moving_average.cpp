@@ -1,5 +1,5 @@
-// An exponential moving average of each batch's extremes (Jacob et al. 2018, section 3.1). It forgets
-// outliers, and therefore clips: fit for training, not the default for calibration.
+// An exponential moving average of each batch's extremes (Jacob et al. 2018, section 3.1). It
+// forgets outliers, and therefore clips: fit for training, not the default for calibration.
 
 #include <algorithm>
 #include <cmath>

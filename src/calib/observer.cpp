@@ -23,7 +23,9 @@ const ObserverRow* find_observer(std::string_view name) {
   return nullptr;
 }
 
-Range with_zero(float low, float high) { return {std::min(low, 0.0F), std::max(high, 0.0F)}; }
+Range with_zero(float low, float high) {
+  return {std::min(low, 0.0F), std::max(high, 0.0F)};
+}
 
 double quantization_error(const std::vector<Histogram::Bin>& bins, Range range,
                           const RangeTarget& target) {
@@ -40,7 +42,9 @@ double quantization_error(const std::vector<Histogram::Bin>& bins, Range range,
   double total = 0;
   for (const Histogram::Bin& bin : bins) {
     total += bin.count;
-    double outside = bin.center > high ? bin.center - high : bin.center < low ? low - bin.center : 0;
+    double outside = bin.center > high  ? bin.center - high
+                     : bin.center < low ? low - bin.center
+                                        : 0;
     if (outside > 0) {
       sum += bin.count * outside * outside;
     } else if (bin.width > 0) {

@@ -25,8 +25,8 @@ struct Range {
 };
 
 struct ObserverOptions {
-  double percentile = 99.999;      ///< percentile: share of the values inside, in percent
-  double moving_average = 0.9;     ///< moving_average: weight of the past at each batch
+  double percentile = 99.999;   ///< percentile: share of the values inside, in percent
+  double moving_average = 0.9;  ///< moving_average: weight of the past at each batch
 };
 
 class Observer {
@@ -50,8 +50,8 @@ const ObserverRow* find_observer(std::string_view name);
 /// Widens a range so that it holds zero.
 Range with_zero(float low, float high);
 
-/// Expected squared error per value of quantizing the histogram uniformly over `range`: rounding noise
-/// step^2 / 12 inside (exact zero costs nothing), the squared distance outside.
+/// Expected squared error per value of quantizing the histogram uniformly over `range`: rounding
+/// noise step^2 / 12 inside (exact zero costs nothing), the squared distance outside.
 double quantization_error(const std::vector<Histogram::Bin>& bins, Range range,
                           const RangeTarget& target);
 

@@ -53,7 +53,8 @@ struct BenchResult {
 Result<Tensor> made_up(const std::string& name, DType type, const Dims& dims, Random& random) {
   FEWBIT_TRY(checked_elements(dims, type));
   if (!can_cast(type) || type == DType::kString) {
-    return unsupported("input '{}' is {}: give it with --input {}=FILE.npy", name, name_of(type), name);
+    return unsupported("input '{}' is {}: give it with --input {}=FILE.npy", name, name_of(type),
+                       name);
   }
   Tensor reals = Tensor::uninitialized(DType::kFloat32, dims);
   if (is_float(type)) {
@@ -208,12 +209,9 @@ Json latency_json(const std::vector<double>& seconds) {
 Json json_of(const BenchOptions& options, const Feeds& feeds, const BenchResult& result) {
   Json inputs = Json::object();
   for (const auto& [name, value] : feeds) inputs[name] = value.tensor().dims();
-  Json json = {{"model", options.model},
-               {"threads", options.threads},
-               {"batch", options.batch},
-               {"inputs", inputs},
-               {"runs", result.seconds.size()},
-               {"latency_ms", latency_json(result.seconds)},
+  Json json = {{"model", options.model},           {"threads", options.threads},
+               {"batch", options.batch},           {"inputs", inputs},
+               {"runs", result.seconds.size()},    {"latency_ms", latency_json(result.seconds)},
                {"peak_rss_bytes", result.peak_rss}};
   if (options.profile) {
     const MachineLimits& limits = machine_limits(options.threads);
@@ -259,19 +257,20 @@ std::string layer_table(const BenchOptions& options, const std::vector<LayerTime
   Table table({"layer", "operator", "kernel", ">time", ">share", ">GOP/s", ">of peak"});
   for (const LayerTime& layer : sorted) {
     const bool products = layer.step.macs > 0;
-    table.row({layer.name, layer.step.op, layer.step.kernel, human_seconds(layer.seconds),
-               fmt::format("{:.1f} %", 100 * layer.share),
-               products ? fmt::format("{:.1f}", layer.gops) : "",
-               products ? fmt::format("{:.0f} %{}", 100 * layer.limit, layer.memory ? " m" : "")
-                        : ""});
+    table.row(
+        {layer.name, layer.step.op, layer.step.kernel, human_seconds(layer.seconds),
+         fmt::format("{:.1f} %", 100 * layer.share),
+         products ? fmt::format("{:.1f}", layer.gops) : "",
+         products ? fmt::format("{:.0f} %{}", 100 * layer.limit, layer.memory ? " m" : "") : ""});
   }
   const MachineLimits& limits = machine_limits(options.threads);
   return "\n" + table.print(terminal_columns()) +
-         fmt::format("\npeak of {} thread{}, measured: {:.0f} GOP/s on 8 bits ({}), {:.0f} GFLOP/s "
-                     "({}); m: limited by reading the weights\n",
-                     options.threads, options.threads == 1 ? "" : "s",
-                     2e-9 * limits.int8.macs_per_second, limits.int8.instruction,
-                     2e-9 * limits.float32.macs_per_second, limits.float32.instruction);
+         fmt::format(
+             "\npeak of {} thread{}, measured: {:.0f} GOP/s on 8 bits ({}), {:.0f} GFLOP/s "
+             "({}); m: limited by reading the weights\n",
+             options.threads, options.threads == 1 ? "" : "s", 2e-9 * limits.int8.macs_per_second,
+             limits.int8.instruction, 2e-9 * limits.float32.macs_per_second,
+             limits.float32.instruction);
 }
 
 std::string text_of(const BenchOptions& options, const BenchResult& result) {

@@ -20,7 +20,8 @@ constexpr Command kCommands[] = {
      add_inspect},
     {"run", "Runs a model on arrays (npy) and writes its outputs as arrays",
      "  fewbit run model.onnx --input image=image.npy --output results\n"
-     "  fewbit run bert.onnx --input input_ids=ids.npy --input attention_mask=mask.npy --output out",
+     "  fewbit run bert.onnx --input input_ids=ids.npy --input attention_mask=mask.npy --output "
+     "out",
      add_run},
     {"eval", "Measures a model's accuracy on a data set, alone or against another",
      "  fewbit eval model.onnx --data test.toml\n"
@@ -57,7 +58,9 @@ int fail(std::string message, int code) {
   return code;
 }
 
-int exit_code(const Error& error) { return error.kind == ErrorKind::kMisuse ? 2 : 1; }
+int exit_code(const Error& error) {
+  return error.kind == ErrorKind::kMisuse ? 2 : 1;
+}
 
 struct Added {
   CLI::App* app;
@@ -83,17 +86,17 @@ Status check_command(int argc, const char* const* argv) {
     if (command.name == argv[1]) return {};
     names.push_back(command.name);
   }
-  return misuse("unknown command '{}'{}; see fewbit --help", argv[1],
-                did_you_mean(names, argv[1]));
+  return misuse("unknown command '{}'{}; see fewbit --help", argv[1], did_you_mean(names, argv[1]));
 }
 
 int parse_and_run(int argc, const char* const* argv) {
   if (Status status = check_command(argc, argv); !status.ok()) {
     return fail(status.error().message, exit_code(status.error()));
   }
-  CLI::App app("Fewbit turns trained neural networks (ONNX) into few-bit ones, proves that they are\n"
-               "still right, and runs them.",
-               "fewbit");
+  CLI::App app(
+      "Fewbit turns trained neural networks (ONNX) into few-bit ones, proves that they are\n"
+      "still right, and runs them.",
+      "fewbit");
   app.set_version_flag("--version", "fewbit " + version());
   app.require_subcommand(1);
   app.footer("\nfewbit COMMAND --help explains a command. Exit code: 0, 1 (failure), 2 (misuse).");
@@ -118,7 +121,9 @@ int parse_and_run(int argc, const char* const* argv) {
 
 }  // namespace
 
-std::span<const Command> commands() { return kCommands; }
+std::span<const Command> commands() {
+  return kCommands;
+}
 
 int main(int argc, const char* const* argv) {
   try {

@@ -118,9 +118,13 @@ Status print_json(const Json& json) {
   return print_text(json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
 }
 
-void note(const std::string& text) { std::fprintf(stderr, "fewbit: note: %s\n", text.c_str()); }
+void note(const std::string& text) {
+  std::fprintf(stderr, "fewbit: note: %s\n", text.c_str());
+}
 
-Json finite(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
+Json finite(double value) {
+  return std::isfinite(value) ? Json(value) : Json(nullptr);
+}
 
 std::string decibels(double db) {
   if (std::isnan(db)) return "-";

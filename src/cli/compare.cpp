@@ -34,12 +34,9 @@ Json json_of(const CompareCommand& command, const Comparison& found) {
                        {"sqnr_db", finite(output.sqnr_db)},
                        {"cosine", finite(output.cosine)}});
   }
-  return {{"float", command.original},
-          {"quantized", command.quantized},
-          {"data", command.data},
-          {"samples", found.samples},
-          {"layers", layers},
-          {"outputs", outputs}};
+  return {{"float", command.original}, {"quantized", command.quantized},
+          {"data", command.data},      {"samples", found.samples},
+          {"layers", layers},          {"outputs", outputs}};
 }
 
 std::string text_of(const Comparison& found) {
@@ -50,12 +47,13 @@ std::string text_of(const Comparison& found) {
   }
   std::string text = table.print(terminal_columns());
   for (const LayerComparison& output : found.outputs) {
-    text += fmt::format("\noutput {}: SQNR {}, cosine {:.5f}", output.name, decibels(output.sqnr_db),
-                        output.cosine);
+    text += fmt::format("\noutput {}: SQNR {}, cosine {:.5f}", output.name,
+                        decibels(output.sqnr_db), output.cosine);
   }
-  return text + fmt::format("\n{} samples; signal to quantization noise (SQNR), worst first: the "
-                            "error born in the layer, and the whole error of its output\n",
-                            found.samples);
+  return text + fmt::format(
+                    "\n{} samples; signal to quantization noise (SQNR), worst first: the "
+                    "error born in the layer, and the whole error of its output\n",
+                    found.samples);
 }
 
 Status compare_models(const CompareCommand& command) {
@@ -75,7 +73,9 @@ Status compare_models(const CompareCommand& command) {
 
 Run add_compare(CLI::App& app) {
   auto command = std::make_shared<CompareCommand>();
-  app.add_option("float", command->original, "The float ONNX model")->required()->type_name("FLOAT");
+  app.add_option("float", command->original, "The float ONNX model")
+      ->required()
+      ->type_name("FLOAT");
   app.add_option("quantized", command->quantized, "What was made of it")
       ->required()
       ->type_name("QUANTIZED");

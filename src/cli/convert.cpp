@@ -43,8 +43,9 @@ Json json_of(const ConvertOptions& options, const std::vector<StoredTensor>& sto
 
 std::string text_of(const ConvertOptions& options, const std::vector<StoredTensor>& stored,
                     int64_t bytes_before) {
-  std::string text = fmt::format("{}: {} (before: {})\n", options.output,
-                                 human_bytes(file_bytes(options.output)), human_bytes(bytes_before));
+  std::string text =
+      fmt::format("{}: {} (before: {})\n", options.output, human_bytes(file_bytes(options.output)),
+                  human_bytes(bytes_before));
   if (options.to.empty()) return text;
   int64_t elements = 0, zeros = 0;
   double worst = 0;
@@ -55,7 +56,8 @@ std::string text_of(const ConvertOptions& options, const std::vector<StoredTenso
   }
   text += fmt::format("{} tensors with {} values are stored as {}; largest relative error {:.2g}\n",
                       stored.size(), human_count(static_cast<double>(elements)), options.to, worst);
-  if (zeros > 0) text += fmt::format("{} values are too small for {} and became 0\n", zeros, options.to);
+  if (zeros > 0)
+    text += fmt::format("{} values are too small for {} and became 0\n", zeros, options.to);
   return text;
 }
 

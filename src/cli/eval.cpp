@@ -46,8 +46,8 @@ Json json_of(const EvalOptions& options, const Evaluation& found) {
 }
 
 std::string accuracy_line(const std::string& model, const Accuracy& a) {
-  return fmt::format("{}\n  top-1 {:.2f} %  [95 %: {:.2f}, {:.2f}]   top-5 {:.2f} %\n", model, a.top1,
-                     a.top1_low, a.top1_high, a.top5);
+  return fmt::format("{}\n  top-1 {:.2f} %  [95 %: {:.2f}, {:.2f}]   top-5 {:.2f} %\n", model,
+                     a.top1, a.top1_low, a.top1_high, a.top5);
 }
 
 std::string text_of(const EvalOptions& options, const Evaluation& found) {
@@ -57,7 +57,8 @@ std::string text_of(const EvalOptions& options, const Evaluation& found) {
   if (found.difference) {
     const AccuracyDifference& d = *found.difference;
     text += fmt::format(
-        "difference\n  {:+.2f} points  [95 %: {:+.2f}, {:+.2f}]   McNemar's p {:.3g} ({} samples only "
+        "difference\n  {:+.2f} points  [95 %: {:+.2f}, {:+.2f}]   McNemar's p {:.3g} ({} samples "
+        "only "
         "right here, {} only in the baseline)\n",
         d.points, d.low, d.high, d.mcnemar_p, d.only_model_right, d.only_baseline_right);
   }
@@ -97,10 +98,11 @@ Run add_eval(CLI::App& app) {
   app.add_option("-d,--data", options->data, "Data-set file (docs/data-sets.md)")
       ->required()
       ->type_name("SET.toml");
-  app.add_option("-b,--baseline", options->baseline,
-                 "Model to compare with, usually the float one: paired difference of the accuracies "
-                 "with its 95 % interval and McNemar's test, SQNR of the logits (also without "
-                 "labels)")
+  app.add_option(
+         "-b,--baseline", options->baseline,
+         "Model to compare with, usually the float one: paired difference of the accuracies "
+         "with its 95 % interval and McNemar's test, SQNR of the logits (also without "
+         "labels)")
       ->type_name("MODEL");
   app.add_option("--batch", options->batch, "Samples per run, where the model leaves it open")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 20))

@@ -26,12 +26,15 @@ Json typed_values(const std::vector<std::pair<std::string, ValueType>>& values) 
     if (type.shape) {
       shape = Json::array();
       for (const Dim& d : *type.shape) {
-        shape.push_back(d.known() ? Json(d.value) : d.symbol.empty() ? Json(nullptr) : Json(d.symbol));
+        shape.push_back(d.known()          ? Json(d.value)
+                        : d.symbol.empty() ? Json(nullptr)
+                                           : Json(d.symbol));
       }
     }
-    list.push_back({{"name", name},
-                    {"type", type.elem == DType::kUndefined ? Json(nullptr) : Json(name_of(type.elem))},
-                    {"shape", shape}});
+    list.push_back(
+        {{"name", name},
+         {"type", type.elem == DType::kUndefined ? Json(nullptr) : Json(name_of(type.elem))},
+         {"shape", shape}});
   }
   return list;
 }
@@ -85,8 +88,9 @@ std::string heading(const Model& model, const Inspection& found, int64_t file_by
   for (const auto& [domain, version] : model.opsets) {
     opsets.push_back(fmt::format("{} {}", domain.empty() ? "ai.onnx" : domain, version));
   }
-  std::string text = fmt::format("{}: {}, ONNX IR {}, opset {}", model.path, human_bytes(file_bytes),
-                                 model.ir_version, fmt::join(opsets, ", "));
+  std::string text =
+      fmt::format("{}: {}, ONNX IR {}, opset {}", model.path, human_bytes(file_bytes),
+                  model.ir_version, fmt::join(opsets, ", "));
   if (!model.producer_name.empty()) {
     text += fmt::format(", made by {} {}", model.producer_name, model.producer_version);
   }
@@ -99,7 +103,8 @@ std::string heading(const Model& model, const Inspection& found, int64_t file_by
     text += fmt::format("output  {}: {}\n", name, type.to_string());
   }
   std::vector<std::string> operators;
-  for (const auto& [op, count] : found.operators) operators.push_back(fmt::format("{} {}", count, op));
+  for (const auto& [op, count] : found.operators)
+    operators.push_back(fmt::format("{} {}", count, op));
   return text + fmt::format("nodes   {}\n\n", fmt::join(operators, ", "));
 }
 
@@ -144,10 +149,10 @@ std::string layer_table(const Inspection& found, bool all) {
 }
 
 std::string totals(const Inspection& found) {
-  std::string text = fmt::format("\ntotal   {} parameters, {} of weights, {} multiply-accumulates",
-                                 human_count(static_cast<double>(found.parameters)),
-                                 human_bytes(found.bytes),
-                                 human_count(static_cast<double>(found.macs)));
+  std::string text =
+      fmt::format("\ntotal   {} parameters, {} of weights, {} multiply-accumulates",
+                  human_count(static_cast<double>(found.parameters)), human_bytes(found.bytes),
+                  human_count(static_cast<double>(found.macs)));
   if (found.unknown_macs_layers > 0) {
     text += fmt::format(" (and those of {} layers whose shapes are not known)",
                         found.unknown_macs_layers);
@@ -161,7 +166,8 @@ std::string verdict(const Inspection& found) {
   if (found.unsupported.empty() && found.problems.empty()) return "runs    yes\n";
   std::string text;
   if (!found.unsupported.empty()) {
-    text += fmt::format("runs    no: no implementation of {}\n", fmt::join(found.unsupported, ", "));
+    text +=
+        fmt::format("runs    no: no implementation of {}\n", fmt::join(found.unsupported, ", "));
   }
   for (const std::string& problem : found.problems) text += "runs    no: " + problem + "\n";
   return text;
@@ -186,8 +192,7 @@ Status inspect_model(const InspectOptions& options) {
   FEWBIT_ASSIGN(const auto specs, parse_inputs(options.inputs, inputs));
   FEWBIT_ASSIGN(const Inspection found, inspect(model, specs));
   std::error_code ignored;
-  const auto file_bytes =
-      static_cast<int64_t>(std::filesystem::file_size(options.model, ignored));
+  const auto file_bytes = static_cast<int64_t>(std::filesystem::file_size(options.model, ignored));
   if (options.json) {
     Json json = json_of(model, found, file_bytes);
     if (options.graph) json["graph"] = print(model.graph);

@@ -62,7 +62,9 @@ Result<Graph> executed(const Model& model) {
   return graph;
 }
 
-bool is_code(DType type) { return is_integer(type) && bits_of(type) <= 16; }
+bool is_code(DType type) {
+  return is_integer(type) && bits_of(type) <= 16;
+}
 
 // "uint8 x int8": what the node reads, activations first.
 std::string precision_of(const Graph& graph, const Node& node) {

@@ -13,7 +13,7 @@
 namespace fewbit::cli {
 
 struct LayerInfo {
-  std::string name;       ///< of the node, or of its first output
+  std::string name;  ///< of the node, or of its first output
   std::string op;
   std::string output;     ///< type and shape of the first output
   std::string runs_as;    ///< the operator that does its work when the model is run; "" if unknown
@@ -22,13 +22,13 @@ struct LayerInfo {
   int64_t macs = 0;
   bool macs_known = true;
   int64_t parameters = 0;
-  int64_t bytes = 0;      ///< of the constants that it is the first to read
+  int64_t bytes = 0;  ///< of the constants that it is the first to read
 };
 
 struct Inspection {
   std::vector<std::pair<std::string, int64_t>> operators;  ///< most frequent first, sub-graphs too
   std::vector<std::pair<std::string, ValueType>> inputs, outputs;
-  std::vector<LayerInfo> layers;         ///< nodes that compute on data, in order
+  std::vector<LayerInfo> layers;  ///< nodes that compute on data, in order
   int64_t macs = 0;
   int64_t unknown_macs_layers = 0;
   int64_t parameters = 0;

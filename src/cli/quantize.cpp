@@ -61,7 +61,8 @@ Run add_quantize(CLI::App& app) {
   app.add_option("model", o->model, "Float model (ONNX)")->required();
   app.add_option("-o,--output", o->output, "Where the quantized model goes");
   app.add_option("--calib", o->calib, "Data set that the ranges are measured on (TOML)");
-  app.add_option("--eval", o->eval, "Data set that accuracy is measured on, before and after (TOML)");
+  app.add_option("--eval", o->eval,
+                 "Data set that accuracy is measured on, before and after (TOML)");
   app.add_option("--scheme", o->scheme,
                  "Bits of weights and activations: w8a8, w8a8:tensor, w8a8:dynamic, w8a16, w8");
   app.add_option("--recipe", o->recipe_file, "The whole run as a TOML file; flags override it");

@@ -22,7 +22,8 @@ struct RunOptions {
 
 // Values that the array's type holds, but NumPy has no name for the type: as the model declares it.
 Result<Tensor> as_declared(const Tensor& tensor, const ValueType& type) {
-  bool numpy_lacks = type.elem == DType::kBfloat16 || (bits_of(type.elem) <= 8 && is_float(type.elem));
+  bool numpy_lacks =
+      type.elem == DType::kBfloat16 || (bits_of(type.elem) <= 8 && is_float(type.elem));
   bool packed = is_integer(type.elem) && bits_of(type.elem) < 8;
   if ((numpy_lacks && tensor.type() == DType::kFloat32) ||
       (packed && (tensor.type() == DType::kInt8 || tensor.type() == DType::kUint8))) {

@@ -246,8 +246,7 @@ class Comparer {
 
 Result<Comparison> compare(const Model& float_model, const Model& quantized_model,
                            const DataSet& data, const CompareOptions& options) {
-  FEWBIT_ASSIGN(Comparer comparer,
-                Comparer::create(float_model, quantized_model, data, options));
+  FEWBIT_ASSIGN(Comparer comparer, Comparer::create(float_model, quantized_model, data, options));
   return comparer.run(data, options);
 }
 

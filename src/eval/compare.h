@@ -23,7 +23,7 @@ struct CompareOptions {
 };
 
 struct LayerComparison {
-  std::string name;        ///< of the layer in the float model
+  std::string name;  ///< of the layer in the float model
   std::string op;
   std::string value;       ///< its output
   double sqnr_db = 0;      ///< 10 log10(sum f^2 / sum (f - q)^2) of the output

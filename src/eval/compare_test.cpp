@@ -14,8 +14,8 @@ namespace fewbit {
 namespace {
 
 using test::Builder;
-using test::Folder;
 using test::data_of;
+using test::Folder;
 
 constexpr int64_t kWide = 8;
 
@@ -55,7 +55,8 @@ Model quantized(float x_scale, float r_scale, float factor) {
       .constant("rs", Tensor::scalar(r_scale))
       .constant("rz", no_offset)
       .node("QuantizeLinear", {"x", "xs", "xz"}, "x_QuantizeLinear_Output")
-      .node("DequantizeLinear", {"x_QuantizeLinear_Output", "xs", "xz"}, "x_DequantizeLinear_Output")
+      .node("DequantizeLinear", {"x_QuantizeLinear_Output", "xs", "xz"},
+            "x_DequantizeLinear_Output")
       .node("MatMul", {"x_DequantizeLinear_Output", "w1"}, "h")
       .node("Relu", {"h"}, "r")
       .node("QuantizeLinear", {"r", "rs", "rz"}, "codes")
@@ -111,7 +112,8 @@ TEST(Compare, TellsBornErrorFromInheritedError) {
   EXPECT_EQ(x.op, "input");
   EXPECT_NEAR(x.own_sqnr_db, 10 * std::log10(4 / (0.125 * 0.125)), 1.9);
   EXPECT_EQ(x.own_sqnr_db, x.sqnr_db);
-  // Born in the first layer: a step of 0.05 on values of variance up to 8/3; inherited: the input's.
+  // Born in the first layer: a step of 0.05 on values of variance up to 8/3; inherited: the
+  // input's.
   const LayerComparison& hidden = layer(*found, "node_h");
   EXPECT_GT(hidden.own_sqnr_db, 35);
   EXPECT_LT(hidden.sqnr_db, 28);
@@ -168,10 +170,8 @@ TEST(Compare, NoiseIsNoGain) {
 TEST(Compare, RefusesModelsWithoutCommonValues) {
   const Folder folder;
   const DataSet data = data_of(folder, samples(2), {});
-  const Model other = Builder()
-                          .input("a", {Dim::named("n"), Dim::of(kWide)})
-                          .node("Relu", {"a"}, "b")
-                          .output("b");
+  const Model other =
+      Builder().input("a", {Dim::named("n"), Dim::of(kWide)}).node("Relu", {"a"}, "b").output("b");
   auto found = compare(original(), other, data, {});
   ASSERT_FALSE(found.ok());
   EXPECT_NE(found.error().message.find("no value in common"), std::string::npos);

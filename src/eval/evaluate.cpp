@@ -70,9 +70,10 @@ class Evaluator {
     for (int64_t i = 0; i < samples; ++i) {
       const int64_t label = data_.labelled() ? data_.label(begin + i) : -1;
       if (label >= out_.classes) {
-        return bad_input("{}: the label {} is out of range: the model's first output has {} values "
-                         "per sample",
-                         data_.name(begin + i), label, out_.classes);
+        return bad_input(
+            "{}: the label {} is out of range: the model's first output has {} values "
+            "per sample",
+            data_.name(begin + i), label, out_.classes);
       }
       add_sample(row(logits, i), baseline == nullptr ? std::span<const float>() : row(*baseline, i),
                  label);
@@ -88,12 +89,9 @@ class Evaluator {
     if (!data_.labelled()) return out_;
     out_.baseline_accuracy = accuracy_of(baseline_hits_, out_.samples);
     const PairedDifference paired = paired_difference(counts_);
-    out_.difference = AccuracyDifference{100 * paired.difference,
-                                         100 * paired.interval.low,
-                                         100 * paired.interval.high,
-                                         paired.mcnemar_p,
-                                         counts_.only_second,
-                                         counts_.only_first};
+    out_.difference = AccuracyDifference{100 * paired.difference,    100 * paired.interval.low,
+                                         100 * paired.interval.high, paired.mcnemar_p,
+                                         counts_.only_second,        counts_.only_first};
     return out_;
   }
 

@@ -32,21 +32,21 @@ struct Accuracy {
 
 /// model minus baseline, on the same samples.
 struct AccuracyDifference {
-  double points = 0;              ///< top-1, percentage points; negative: the model is worse
-  double low = 0, high = 0;       ///< 95 % interval of the paired difference
-  double mcnemar_p = 1;           ///< exact two-sided McNemar test of no difference
+  double points = 0;         ///< top-1, percentage points; negative: the model is worse
+  double low = 0, high = 0;  ///< 95 % interval of the paired difference
+  double mcnemar_p = 1;      ///< exact two-sided McNemar test of no difference
   int64_t only_model_right = 0;
   int64_t only_baseline_right = 0;
 };
 
 struct Evaluation {
   int64_t samples = 0;
-  int64_t classes = 0;                     ///< values of the first output per sample
-  int64_t non_finite_samples = 0;          ///< whose logits hold NaN or infinity
-  std::optional<Accuracy> accuracy;        ///< if the data set has labels
-  bool compared = false;                   ///< a baseline was given; then:
-  double sqnr_db = 0;                      ///< logits, 10 log10(sum f^2 / sum (f - q)^2)
-  double same_top1 = 0;                    ///< samples with the same class, percent
+  int64_t classes = 0;               ///< values of the first output per sample
+  int64_t non_finite_samples = 0;    ///< whose logits hold NaN or infinity
+  std::optional<Accuracy> accuracy;  ///< if the data set has labels
+  bool compared = false;             ///< a baseline was given; then:
+  double sqnr_db = 0;                ///< logits, 10 log10(sum f^2 / sum (f - q)^2)
+  double same_top1 = 0;              ///< samples with the same class, percent
   std::optional<Accuracy> baseline_accuracy;
   std::optional<AccuracyDifference> difference;
   double seconds = 0;

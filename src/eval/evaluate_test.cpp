@@ -12,17 +12,19 @@ namespace fewbit {
 namespace {
 
 using test::Builder;
-using test::Folder;
 using test::data_of;
+using test::Folder;
 using test::session_of;
 
 // Seven samples of four logits; argmax: 0 1 2 3 0 1 2.
-const std::vector<float> kLogits = {9, 1, 2, 3, 1, 9, 2, 3, 1, 2, 9, 3, 1, 2, 3, 9,
-                                    9, 3, 2, 1, 3, 9, 2, 1, 3, 2, 9, 1};
+const std::vector<float> kLogits = {9, 1, 2, 3, 1, 9, 2, 3, 1, 2, 9, 3, 1, 2,
+                                    3, 9, 9, 3, 2, 1, 3, 9, 2, 1, 3, 2, 9, 1};
 // Five right.
 const std::vector<int64_t> kLabels = {0, 1, 2, 3, 0, 0, 0};
 
-Tensor logits() { return Tensor::from({7, 4}, kLogits); }
+Tensor logits() {
+  return Tensor::from({7, 4}, kLogits);
+}
 
 // y = x * factor, with the input declared as `shape`.
 Model scaled(Shape shape, float factor) {
@@ -32,7 +34,9 @@ Model scaled(Shape shape, float factor) {
       .node("Mul", {"x", "factor"}, "y")
       .output("y");
 }
-Model open_batch(float factor) { return scaled({Dim::named("n"), Dim::of(4)}, factor); }
+Model open_batch(float factor) {
+  return scaled({Dim::named("n"), Dim::of(4)}, factor);
+}
 
 TEST(Evaluate, CountsRightSamplesWhateverTheBatch) {
   const Folder folder;
@@ -72,7 +76,8 @@ TEST(Evaluate, ComparesWithTheBaselineSampleBySample) {
   EXPECT_EQ(found->difference->points, 0);
   EXPECT_EQ(found->difference->mcnemar_p, 1);
 
-  // All logits equal: class 0 for every sample. Right in samples 0, 4, 5, 6; the baseline in 0 to 4.
+  // All logits equal: class 0 for every sample. Right in samples 0, 4, 5, 6; the baseline in 0
+  // to 4.
   Session zero = session_of(open_batch(0));
   found = evaluate(zero, &baseline, data, {});
   ASSERT_TRUE(found.ok()) << found.error().message;
@@ -116,11 +121,12 @@ TEST(Evaluate, SaysWhatDoesNotFit) {
   ASSERT_FALSE(found.ok());
   EXPECT_NE(found.error().message.find("label 4"), std::string::npos) << found.error().message;
 
-  Session merged = session_of(Builder()
-                                  .input("x", {Dim::named("n"), Dim::of(4)})
-                                  .constant("shape", Tensor::from<int64_t>({1}, std::vector<int64_t>{-1}))
-                                  .node("Reshape", {"x", "shape"}, "y")
-                                  .output("y"));
+  Session merged =
+      session_of(Builder()
+                     .input("x", {Dim::named("n"), Dim::of(4)})
+                     .constant("shape", Tensor::from<int64_t>({1}, std::vector<int64_t>{-1}))
+                     .node("Reshape", {"x", "shape"}, "y")
+                     .output("y"));
   found = evaluate(merged, nullptr, data, {});
   ASSERT_FALSE(found.ok());
   EXPECT_NE(found.error().message.find("output 'y'"), std::string::npos) << found.error().message;

@@ -43,9 +43,10 @@ Result<SampleFeeder> SampleFeeder::create(const Session& session, const DataSet&
     const std::string wanted = feed.name.empty() ? names.front() : feed.name;
     auto found = std::find(names.begin(), names.end(), wanted);
     if (found == names.end()) {
-      return bad_input("the data set feeds an input '{}' that the model does not have{}; its inputs "
-                       "are: {}",
-                       wanted, did_you_mean(names, wanted), fmt::join(names, ", "));
+      return bad_input(
+          "the data set feeds an input '{}' that the model does not have{}; its inputs "
+          "are: {}",
+          wanted, did_you_mean(names, wanted), fmt::join(names, ", "));
     }
     const ValueType& type = inputs[static_cast<size_t>(found - names.begin())].second;
     feeder.inputs_.push_back({wanted, type});
@@ -70,8 +71,7 @@ Result<Feeds> SampleFeeder::feeds(const Batch& batch, int64_t begin, int64_t cou
   Feeds out;
   for (size_t i = 0; i < inputs_.size(); ++i) {
     const ValueType& type = inputs_[i].type;
-    Tensor value =
-        take_rows(batch.feeds[i].value, begin, count, std::max(count, fixed_batch_));
+    Tensor value = take_rows(batch.feeds[i].value, begin, count, std::max(count, fixed_batch_));
     if (type.elem != value.type() && is_float(type.elem) && is_float(value.type())) {
       FEWBIT_ASSIGN(value, cast(value, type.elem));
     }
@@ -100,9 +100,10 @@ Result<Tensor> run_logits(Session& session, const SampleFeeder& feeder, const Ba
     const Tensor& output = first.tensor();
     const bool batched = output.rank() > 0 && output.dim(0) == piece;
     if (piece > 1 && !batched) {
-      return bad_input("output '{}' has shape {} for a batch of {}: its first dimension should be the "
-                       "batch (a batch size of 1 may help)",
-                       name, to_string(output.dims()), piece);
+      return bad_input(
+          "output '{}' has shape {} for a batch of {}: its first dimension should be the "
+          "batch (a batch size of 1 may help)",
+          name, to_string(output.dims()), piece);
     }
     FEWBIT_ASSIGN(const Tensor values, cast(output, DType::kFloat32));
     const int64_t row = values.elements() / piece;

@@ -36,9 +36,9 @@ class SampleFeeder {
 };
 
 /// The model's first output for every sample of a batch, run in as many pieces as the model's batch
-/// size makes necessary: float32 [samples, values], everything behind the first dimension flattened.
-/// Errors: those of the run; an output that is no numeric tensor or does not have the batch in
-/// front.
+/// size makes necessary: float32 [samples, values], everything behind the first dimension
+/// flattened. Errors: those of the run; an output that is no numeric tensor or does not have the
+/// batch in front.
 Result<Tensor> run_logits(Session& session, const SampleFeeder& feeder, const Batch& batch);
 
 }  // namespace fewbit

@@ -49,10 +49,9 @@ MedianInterval median_interval(std::span<const double> values) {
   size_t k = 0;
   double below = 0;
   for (size_t i = 0; i < n / 2; ++i) {
-    const double log_term = std::lgamma(static_cast<double>(n) + 1) -
-                            std::lgamma(static_cast<double>(i) + 1) -
-                            std::lgamma(static_cast<double>(n - i) + 1) -
-                            static_cast<double>(n) * std::log(2.0);
+    const double log_term =
+        std::lgamma(static_cast<double>(n) + 1) - std::lgamma(static_cast<double>(i) + 1) -
+        std::lgamma(static_cast<double>(n - i) + 1) - static_cast<double>(n) * std::log(2.0);
     below += std::exp(log_term);
     if (below > 0.025) break;
     k = i + 1;

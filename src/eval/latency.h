@@ -11,9 +11,9 @@
 namespace fewbit {
 
 struct LatencyOptions {
-  double seconds = 3;         ///< of measuring, for each of what is measured
+  double seconds = 3;  ///< of measuring, for each of what is measured
   double warmup_seconds = 0.3;
-  int64_t min_runs = 10;      ///< however long they take
+  int64_t min_runs = 10;  ///< however long they take
 };
 
 /// The p-quantile (0 <= p <= 1) of the values, linear between order statistics; values not empty.
@@ -25,7 +25,8 @@ struct MedianInterval {
 };
 
 /// The median and the order statistics that enclose the true one with at least 95 % confidence (the
-/// number of values below it is binomial with p = 1/2); with fewer than 6 values: smallest, largest.
+/// number of values below it is binomial with p = 1/2); with fewer than 6 values: smallest,
+/// largest.
 MedianInterval median_interval(std::span<const double> values);
 
 /// Seconds of each run of `run`, after warming up. The first error ends it.

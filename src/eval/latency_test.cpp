@@ -38,7 +38,8 @@ TEST(Latency, MedianIntervalHoldsTheMedianNineteenTimesInTwenty) {
   constexpr int kTrials = 2000;
   for (int trial = 0; trial < kTrials; ++trial) {
     std::vector<double> values(101);
-    for (double& v : values) v = random.normal() * random.normal();  // symmetric about 0, not normal
+    for (double& v : values)
+      v = random.normal() * random.normal();  // symmetric about 0, not normal
     const MedianInterval interval = median_interval(values);
     held += interval.low <= 0 && interval.high >= 0 ? 1 : 0;
   }

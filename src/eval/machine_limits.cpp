@@ -80,7 +80,8 @@ double read_bandwidth(int threads, int64_t buffer_bytes) {
   const int64_t bytes = std::clamp<int64_t>(buffer_bytes, 64 << 10, 256 << 20);
   const Tensor buffer = Tensor::zeros(DType::kUint8, {bytes});
   const auto* words = buffer.data<uint64_t>();
-  const auto words_each = static_cast<size_t>(bytes) / sizeof(uint64_t) / static_cast<size_t>(threads);
+  const auto words_each =
+      static_cast<size_t>(bytes) / sizeof(uint64_t) / static_cast<size_t>(threads);
   volatile uint64_t sink = 0;
   const double rate = best_rate(threads, [&](int t, int64_t rounds) {
     uint64_t sum = 0;

@@ -32,8 +32,8 @@ struct PeakRow {
 };
 std::span<const PeakRow> peak_table();
 
-/// The best of what runs here, on so many threads at once. Takes some 0.1 s the first time; kept for
-/// the process.
+/// The best of what runs here, on so many threads at once. Takes some 0.1 s the first time; kept
+/// for the process.
 const MachineLimits& machine_limits(int threads);
 
 /// Bytes per second that `threads` threads read from a buffer of this size again and again: the

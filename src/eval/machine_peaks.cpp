@@ -1,7 +1,7 @@
-// The loops behind machine_limits: twelve independent accumulators, enough to hide the latency of the
-// instruction (at most 5 cycles, two started per cycle). In assembly, because a compiler keeps an
-// array of vectors in memory as soon as it cannot see through it, and computes the sums itself when
-// it can.
+// The loops behind machine_limits: twelve independent accumulators, enough to hide the latency of
+// the instruction (at most 5 cycles, two started per cycle). In assembly, because a compiler keeps
+// an array of vectors in memory as soon as it cannot see through it, and computes the sums itself
+// when it can.
 
 #include <cstdint>
 
@@ -20,19 +20,21 @@ constexpr int64_t kAccumulators = 12;
 
 // INSTRUCTION source, source, accumulator for each of the registers 0 to 11; 12 and 13 hold zeros.
 #define FEWBIT_ONE(instruction, r, i) instruction " %%" r "12, %%" r "13, %%" r #i "\n"
-#define FEWBIT_TWELVE(instruction, r)                                                       \
-  FEWBIT_ONE(instruction, r, 0) FEWBIT_ONE(instruction, r, 1) FEWBIT_ONE(instruction, r, 2) \
-  FEWBIT_ONE(instruction, r, 3) FEWBIT_ONE(instruction, r, 4) FEWBIT_ONE(instruction, r, 5) \
-  FEWBIT_ONE(instruction, r, 6) FEWBIT_ONE(instruction, r, 7) FEWBIT_ONE(instruction, r, 8) \
-  FEWBIT_ONE(instruction, r, 9) FEWBIT_ONE(instruction, r, 10) FEWBIT_ONE(instruction, r, 11)
-#define FEWBIT_LOOP(name, body)                                                               \
-  void name(int64_t rounds) {                                                                 \
-    if (rounds <= 0) return;                                                                  \
-    asm volatile("vzeroall\n 1:\n" body "dec %0\n jnz 1b\n vzeroupper"                       \
-                 : "+r"(rounds)                                                               \
-                 :                                                                            \
-                 : "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7",      \
-                   "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");     \
+#define FEWBIT_TWELVE(instruction, r)                                                           \
+  FEWBIT_ONE(instruction, r, 0)                                                                 \
+  FEWBIT_ONE(instruction, r, 1) FEWBIT_ONE(instruction, r, 2) FEWBIT_ONE(instruction, r, 3)     \
+      FEWBIT_ONE(instruction, r, 4) FEWBIT_ONE(instruction, r, 5) FEWBIT_ONE(instruction, r, 6) \
+          FEWBIT_ONE(instruction, r, 7) FEWBIT_ONE(instruction, r, 8)                           \
+              FEWBIT_ONE(instruction, r, 9) FEWBIT_ONE(instruction, r, 10)                      \
+                  FEWBIT_ONE(instruction, r, 11)
+#define FEWBIT_LOOP(name, body)                                                                  \
+  void name(int64_t rounds) {                                                                    \
+    if (rounds <= 0) return;                                                                     \
+    asm volatile("vzeroall\n 1:\n" body "dec %0\n jnz 1b\n vzeroupper"                           \
+                 : "+r"(rounds)                                                                  \
+                 :                                                                               \
+                 : "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", \
+                   "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");                \
   }
 
 FEWBIT_LOOP(vnni512, FEWBIT_TWELVE("vpdpbusd", "zmm"))
@@ -105,6 +107,8 @@ constexpr PeakRow kRows[] = {
 
 }  // namespace
 
-std::span<const PeakRow> peak_table() { return kRows; }
+std::span<const PeakRow> peak_table() {
+  return kRows;
+}
 
 }  // namespace fewbit

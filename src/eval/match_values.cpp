@@ -9,7 +9,9 @@ namespace {
 
 // ONNX Runtime's quantizer names what a DequantizeLinear gives after the value in front of the
 // quantizer.
-std::string dequantized_name(const std::string& name) { return name + "_DequantizeLinear_Output"; }
+std::string dequantized_name(const std::string& name) {
+  return name + "_DequantizeLinear_Output";
+}
 
 bool exists(const Graph& graph, ValueId id) {
   return id != kNone && (graph.value(id).producer != kNone || graph.is_input(id)) &&
@@ -41,9 +43,10 @@ ValueId behind_quantizer(const Graph& graph, const UseMap& uses, ValueId id, boo
 }
 
 bool is_float_tensor(const Value& v) {
-  return !v.is_constant() && (v.type.kind == ValueType::Kind::kUnknown ||
-                              (v.type.kind == ValueType::Kind::kTensor &&
-                               (v.type.elem == DType::kFloat32 || v.type.elem == DType::kUndefined)));
+  return !v.is_constant() &&
+         (v.type.kind == ValueType::Kind::kUnknown ||
+          (v.type.kind == ValueType::Kind::kTensor &&
+           (v.type.elem == DType::kFloat32 || v.type.elem == DType::kUndefined)));
 }
 
 // Values that are computed from the graph's inputs (not from constants alone), in order.
@@ -85,8 +88,8 @@ std::vector<ValueId> reads_of(const Graph& graph, const Node& node) {
   return out;
 }
 
-// The node that names a piece: the one with the most products or parameters, else the first one that
-// works on what the piece reads.
+// The node that names a piece: the one with the most products or parameters, else the first one
+// that works on what the piece reads.
 const Node* heaviest_node(const Graph& graph) {
   const Node* found = nullptr;
   int64_t most = 0;
@@ -94,9 +97,8 @@ const Node* heaviest_node(const Graph& graph) {
     // Without static shapes nothing is known of the products: parameters tell too.
     const int64_t weight = std::max(c.macs, c.parameters);
     const Node& node = graph.node(c.node);
-    const bool reads = std::any_of(node.inputs.begin(), node.inputs.end(), [&](ValueId v) {
-      return v != kNone && graph.is_input(v);
-    });
+    const bool reads = std::any_of(node.inputs.begin(), node.inputs.end(),
+                                   [&](ValueId v) { return v != kNone && graph.is_input(v); });
     const bool first = found == nullptr && reads && !node.is("Shape");
     if (weight > most || first) found = &node;
     most = std::max(most, weight);

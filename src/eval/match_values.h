@@ -1,6 +1,6 @@
 #pragma once
-// Which value of a quantized model is which value of the float model it was made from, and the piece
-// of the float model that lies between such values.
+// Which value of a quantized model is which value of the float model it was made from, and the
+// piece of the float model that lies between such values.
 
 #include <set>
 #include <string>
@@ -18,9 +18,9 @@ struct MatchedValue {
 
 /// By name: the value behind the quantizer of `V` (V_DequantizeLinear_Output, as ONNX Runtime's
 /// quantizer names it, or whatever a DequantizeLinear makes of the codes of V), else V itself.
-/// Values that the quantized model computes within a fused group (a convolution's output in front of
-/// its activation) are no match: to watch them would take the group apart. In the order of the float
-/// graph, inputs first. `float_graph` has inferred types.
+/// Values that the quantized model computes within a fused group (a convolution's output in front
+/// of its activation) are no match: to watch them would take the group apart. In the order of the
+/// float graph, inputs first. `float_graph` has inferred types.
 std::vector<MatchedValue> match_values(const Graph& float_graph, const Graph& quantized_graph);
 
 /// The part of a model that computes one value from others.

@@ -81,8 +81,10 @@ class Run {
     report_.seed = recipe_.seed;
     report_.float_bytes = file_bytes(input);
     if (model_.onnx_opset() < 13) {
-      return unsupported("{}: opset {}; per-channel quantizers need opset 13 or newer (convert the "
-                         "model with onnx.version_converter)", input, model_.onnx_opset());
+      return unsupported(
+          "{}: opset {}; per-channel quantizers need opset 13 or newer (convert the "
+          "model with onnx.version_converter)",
+          input, model_.onnx_opset());
     }
     if (bits_of(scheme_.activation_type) == 16 && model_.onnx_opset() < 21) {
       return unsupported("{}: opset {}; 16-bit quantizers need opset 21 or newer", input,
@@ -90,8 +92,9 @@ class Run {
     }
     if (recipe_.calibration_data.empty()) {
       if (needs_data()) {
-        return misuse("scheme {} quantizes activations: it needs calibration data (--calib SET.toml)",
-                      scheme_.name());
+        return misuse(
+            "scheme {} quantizes activations: it needs calibration data (--calib SET.toml)",
+            scheme_.name());
       }
       return {};
     }
@@ -108,7 +111,8 @@ class Run {
   Result<BatchSource> batches(const Session& session, int64_t limit) const {
     FEWBIT_ASSIGN(SampleFeeder feeder, SampleFeeder::create(session, *data_));
     int64_t size = feeder.fixed_batch() > 0 ? feeder.fixed_batch() : recipe_.calibration_batch;
-    if (size < 1) return misuse("recipe key 'calibration.batch': expected at least 1, found {}", size);
+    if (size < 1)
+      return misuse("recipe key 'calibration.batch': expected at least 1, found {}", size);
     int64_t whole = (limit + size - 1) / size * size;  // full batches
     int64_t samples = limit > 0 ? std::min(whole, data_->size()) : data_->size();
     BatchSource source;
@@ -144,9 +148,9 @@ class Run {
   Status prepare_graph() {
     PrepareOptions options;
     options.fold_batch_norm = recipe_.fold_batch_norm;
-    options.equalize = recipe_.equalize == "on" ||
-                       (recipe_.equalize == "auto" &&
-                        scheme_.weight_granularity == Granularity::kTensor);
+    options.equalize =
+        recipe_.equalize == "on" ||
+        (recipe_.equalize == "auto" && scheme_.weight_granularity == Granularity::kTensor);
     options.equalization.max_scale = static_cast<float>(recipe_.equalize_max_scale);
     options.threads = static_cast<int>(recipe_.threads);
     original_ = model_;
@@ -196,9 +200,10 @@ class Run {
         // Means are compared with those of the quantized network on the same samples, and only
         // those: another sample's mean differs by more than quantization changes it.
         int64_t left = bias_source.count;
-        listeners.emplace(model_.graph.value(node.input(0)).name, [s, left](const Tensor& v) mutable {
-          if (left-- > 0) s->add(v);
-        });
+        listeners.emplace(model_.graph.value(node.input(0)).name,
+                          [s, left](const Tensor& v) mutable {
+                            if (left-- > 0) s->add(v);
+                          });
       }
     }
     FEWBIT_ASSIGN(BatchSource source, batches(session, 0));
@@ -296,7 +301,8 @@ class Run {
     return {};
   }
 
-  // Where the error is: each layer's output against the float model's, on the kernels that will run.
+  // Where the error is: each layer's output against the float model's, on the kernels that will
+  // run.
   Status compare_layers() {
     if (!data_) return {};
     CompareOptions options;
@@ -327,8 +333,8 @@ class Run {
         if (q.name != placed.name) continue;
         layer.weight_sqnr_db = q.weight_sqnr_db;
         layer.float_bytes = q.weight.bytes() + q.bias.bytes();
-        layer.bytes = q.weight.elements() + q.bias.bytes() +
-                      static_cast<int64_t>(q.weight_scale.size()) * 5;
+        layer.bytes =
+            q.weight.elements() + q.bias.bytes() + static_cast<int64_t>(q.weight_scale.size()) * 5;
       }
       report_.layers.push_back(std::move(layer));
     }
@@ -360,7 +366,9 @@ class Run {
 
 }  // namespace
 
-std::string version() { return FEWBIT_VERSION; }
+std::string version() {
+  return FEWBIT_VERSION;
+}
 
 Result<QuantizeReport> quantize_file(const std::string& input, const std::string& output,
                                      const Recipe& recipe) {

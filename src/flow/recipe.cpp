@@ -29,8 +29,12 @@ std::string as_toml(const std::string& text) {
   out << toml::value<std::string>(text);
   return out.str();
 }
-std::string as_toml(bool value) { return value ? "true" : "false"; }
-std::string as_toml(int64_t value) { return std::to_string(value); }
+std::string as_toml(bool value) {
+  return value ? "true" : "false";
+}
+std::string as_toml(int64_t value) {
+  return std::to_string(value);
+}
 std::string as_toml(double value) {
   std::ostringstream out;
   out << toml::value<double>(value);
@@ -99,8 +103,9 @@ constexpr RecipeKey key(std::string_view name, std::string_view help) {
 }
 
 constexpr RecipeKey kKeys[] = {
-    key<&Recipe::scheme>("scheme", "bits of weights and activations: w8a8, w8a16, w8; :tensor, "
-                                   ":dynamic, :token"),
+    key<&Recipe::scheme>("scheme",
+                         "bits of weights and activations: w8a8, w8a16, w8; :tensor, "
+                         ":dynamic, :token"),
     key<&Recipe::target>("target", "where the model will run: ort-cpu"),
     key<&Recipe::seed>("seed", "of everything random"),
     key<&Recipe::strict>("strict", "a layer that stays in float is an error"),
@@ -111,16 +116,20 @@ constexpr RecipeKey kKeys[] = {
     key<&Recipe::observer>("calibration.observer",
                            "mse, minmax, moving_average, percentile, entropy"),
     key<&Recipe::percentile>("calibration.percentile", "percentile: share of values kept"),
-    key<&Recipe::moving_average>("calibration.moving_average", "moving_average: weight of the past"),
-    key<&Recipe::evaluation_data>("evaluation.data", "data-set file for the accuracy before and after"),
+    key<&Recipe::moving_average>("calibration.moving_average",
+                                 "moving_average: weight of the past"),
+    key<&Recipe::evaluation_data>("evaluation.data",
+                                  "data-set file for the accuracy before and after"),
     key<&Recipe::weight_range>("weights.range", "max or mse"),
     key<&Recipe::activation_type>("activations.type", "uint8 or int8 (w8a16: uint16 or int16)"),
     key<&Recipe::activation_symmetric>("activations.symmetric", "zero in the middle of the codes"),
     key<&Recipe::fold_batch_norm>("passes.fold_batch_norm", "batch normalisation into weights"),
     key<&Recipe::equalize>("passes.equalize", "cross-layer equalization: auto, on, off"),
     key<&Recipe::equalize_max_scale>("passes.equalize_max_scale", "bound of its scales"),
-    key<&Recipe::bias_correction>("passes.bias_correction", "none, analytic, empirical; auto: the better"),
-    key<&Recipe::bias_samples>("passes.bias_samples", "samples of the empirical correction; 0: all"),
+    key<&Recipe::bias_correction>("passes.bias_correction",
+                                  "none, analytic, empirical; auto: the better"),
+    key<&Recipe::bias_samples>("passes.bias_samples",
+                               "samples of the empirical correction; 0: all"),
     key<&Recipe::float_layers>("layers.float", "names of layers to leave in float"),
 };
 
@@ -175,7 +184,9 @@ Status one_of(std::string_view key, const std::string& value,
 
 }  // namespace
 
-std::span<const RecipeKey> recipe_keys() { return kKeys; }
+std::span<const RecipeKey> recipe_keys() {
+  return kKeys;
+}
 
 Status set_key(Recipe& recipe, std::string_view name, std::string_view value) {
   const RecipeKey* row = find_key(name);
@@ -244,15 +255,16 @@ Result<QuantScheme> scheme_of(const Recipe& recipe) {
   if (recipe.activation_type == "int8" || recipe.activation_type == "int16") {
     scheme.activation_type = wide ? DType::kInt16 : DType::kInt8;
   } else {
-    FEWBIT_TRY(one_of("activations.type", recipe.activation_type,
-                      {"uint8", "int8", "uint16", "int16"}));
+    FEWBIT_TRY(
+        one_of("activations.type", recipe.activation_type, {"uint8", "int8", "uint16", "int16"}));
   }
   scheme.activation_symmetric = recipe.activation_symmetric;
   scheme.weight_range = recipe.weight_range;
   scheme.observer = recipe.observer;
   if (!(recipe.percentile > 50 && recipe.percentile <= 100)) {
-    return misuse("recipe key 'calibration.percentile': expected more than 50 and at most 100, found {}",
-                  recipe.percentile);
+    return misuse(
+        "recipe key 'calibration.percentile': expected more than 50 and at most 100, found {}",
+        recipe.percentile);
   }
   scheme.observer_options = {recipe.percentile, recipe.moving_average};
   scheme.float_layers = {recipe.float_layers.begin(), recipe.float_layers.end()};

@@ -1,6 +1,7 @@
 #pragma once
-// The recipe: a whole quantization run as one TOML file. Every flag of `fewbit quantize` has its line
-// here, every key can be given as `--set key=value`, and what was used is embedded in the output.
+// The recipe: a whole quantization run as one TOML file. Every flag of `fewbit quantize` has its
+// line here, every key can be given as `--set key=value`, and what was used is embedded in the
+// output.
 
 #include <cstdint>
 #include <span>
@@ -17,8 +18,8 @@ struct Recipe {
   std::string scheme = "w8a8";
   std::string target = "ort-cpu";
   int64_t seed = 0;
-  bool strict = false;      ///< a fallback to float is an error
-  int64_t threads = 0;      ///< 0: all processors
+  bool strict = false;  ///< a fallback to float is an error
+  int64_t threads = 0;  ///< 0: all processors
 
   std::string calibration_data;
   int64_t calibration_samples = 250;  ///< at most; 0: all
@@ -44,7 +45,7 @@ struct Recipe {
 
 /// One key of the recipe.
 struct RecipeKey {
-  std::string_view key;   ///< "calibration.samples"
+  std::string_view key;  ///< "calibration.samples"
   std::string_view help;
   /// Sets the field from TOML text of the value ("8", "true", "\"mse\"", "[\"a\"]").
   Status (*set)(Recipe& recipe, std::string_view toml_value);
@@ -58,7 +59,8 @@ std::span<const RecipeKey> recipe_keys();
 /// suggested), a value of the wrong type.
 Status set_key(Recipe& recipe, std::string_view key, std::string_view value);
 
-/// Reads a recipe file over `recipe`. Paths in it are relative to the file. Errors name file and line.
+/// Reads a recipe file over `recipe`. Paths in it are relative to the file. Errors name file and
+/// line.
 Status read_recipe(const std::string& path, Recipe& recipe);
 
 /// The same from text; `name` stands for the file in messages, and paths are left as they are.

@@ -21,10 +21,10 @@ Recipe changed() {
   Recipe r;
   for (const RecipeKey& key : recipe_keys()) {
     std::string old = key.get(r);
-    std::string text = old == "true"    ? "false"
-                       : old == "false" ? "true"
-                       : old.find_first_of("\"'") == 0 ? "\"a \\\"b\\\" \\\\ c\\nd é\""
-                       : old.find('[') == 0 ? "[\"x\", \"/conv 1/Conv\", \"\"]"
+    std::string text = old == "true"                        ? "false"
+                       : old == "false"                     ? "true"
+                       : old.find_first_of("\"'") == 0      ? "\"a \\\"b\\\" \\\\ c\\nd é\""
+                       : old.find('[') == 0                 ? "[\"x\", \"/conv 1/Conv\", \"\"]"
                        : old.find('.') != std::string::npos ? "77.123456789012345"
                                                             : "1234567890123";
     EXPECT_TRUE(key.set(r, text).ok()) << key.key << " = " << text;
@@ -119,8 +119,9 @@ TEST(Recipe, SetTakesStringsWithoutQuotes) {
 
 class RecipeFile : public ::testing::Test {
  protected:
-  RecipeFile() : folder_(std::filesystem::temp_directory_path() /
-                         fmt::format("fewbit_recipe_{}", getpid())) {
+  RecipeFile()
+      : folder_(std::filesystem::temp_directory_path() /
+                fmt::format("fewbit_recipe_{}", getpid())) {
     std::filesystem::create_directories(folder_);
   }
   ~RecipeFile() override { std::filesystem::remove_all(folder_); }
@@ -133,7 +134,8 @@ class RecipeFile : public ::testing::Test {
 
 TEST_F(RecipeFile, PathsAreRelativeToIt) {
   Recipe r;
-  std::string path = write("[calibration]\ndata = \"sets/c.toml\"\n[evaluation]\ndata = \"/abs/e.toml\"\n");
+  std::string path =
+      write("[calibration]\ndata = \"sets/c.toml\"\n[evaluation]\ndata = \"/abs/e.toml\"\n");
   ASSERT_TRUE(read_recipe(path, r).ok());
   EXPECT_EQ(r.calibration_data, (folder_ / "sets/c.toml").string());
   EXPECT_EQ(r.evaluation_data, "/abs/e.toml");
@@ -156,10 +158,14 @@ TEST_F(RecipeFile, WhatItDoesNotNameStays) {
 TEST(Recipe, SchemeChecksEveryChoice) {
   EXPECT_TRUE(scheme_of(Recipe{}).ok());
   const std::pair<const char*, const char*> wrong[] = {
-      {"scheme", "w9a9"},          {"weights.range", "mean"},
-      {"passes.equalize", "onn"},  {"passes.bias_correction", "all"},
-      {"target", "ort-gpu"},       {"calibration.observer", "msee"},
-      {"activations.type", "u8"},  {"calibration.percentile", "3"},
+      {"scheme", "w9a9"},
+      {"weights.range", "mean"},
+      {"passes.equalize", "onn"},
+      {"passes.bias_correction", "all"},
+      {"target", "ort-gpu"},
+      {"calibration.observer", "msee"},
+      {"activations.type", "u8"},
+      {"calibration.percentile", "3"},
       {"calibration.percentile", "100.5"},
   };
   for (const auto& [key, value] : wrong) {

@@ -124,8 +124,9 @@ void rename_capture(Node& node, const std::string& from, const std::string& to) 
   });
 }
 
-// Of the nodes that wait for others (missing > 0) some are on a cycle and some only behind one. Each
-// waits for another that waits: going back from any of them, the first to come again is on a cycle.
+// Of the nodes that wait for others (missing > 0) some are on a cycle and some only behind one.
+// Each waits for another that waits: going back from any of them, the first to come again is on a
+// cycle.
 NodeId node_on_cycle(const std::vector<std::vector<NodeId>>& readers,
                      const std::vector<int>& missing) {
   std::vector<NodeId> waits_for(missing.size(), kNone);
@@ -238,8 +239,8 @@ std::vector<NodeId> Graph::consumers(ValueId id) const {
   std::vector<NodeId> out;
   for (NodeId n : order_) {
     const Node& candidate = node(n);
-    bool reads = std::find(candidate.inputs.begin(), candidate.inputs.end(), id) !=
-                 candidate.inputs.end();
+    bool reads =
+        std::find(candidate.inputs.begin(), candidate.inputs.end(), id) != candidate.inputs.end();
     if (!reads) {
       std::vector<ValueId> captured = captured_values(*this, candidate);
       reads = std::find(captured.begin(), captured.end(), id) != captured.end();
@@ -317,7 +318,8 @@ Status Graph::sort() {
     }
   }
   if (sorted.size() != order_.size()) {
-    return bad_input("the graph has a cycle through {}", node(node_on_cycle(readers, missing)).label());
+    return bad_input("the graph has a cycle through {}",
+                     node(node_on_cycle(readers, missing)).label());
   }
   order_ = std::move(sorted);
   return {};

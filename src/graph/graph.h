@@ -41,9 +41,9 @@ using Shape = std::vector<Dim>;
 struct ValueType {
   enum class Kind : uint8_t { kUnknown, kTensor, kSequence, kOptional };
   Kind kind = Kind::kUnknown;
-  DType elem = DType::kUndefined;     ///< of the tensor, or of the tensors inside the container
-  std::optional<Shape> shape;         ///< tensor only
-  std::shared_ptr<ValueType> inner;   ///< sequence and optional: the type inside, if known
+  DType elem = DType::kUndefined;    ///< of the tensor, or of the tensors inside the container
+  std::optional<Shape> shape;        ///< tensor only
+  std::shared_ptr<ValueType> inner;  ///< sequence and optional: the type inside, if known
 
   static ValueType tensor(DType elem, std::optional<Shape> shape = std::nullopt);
   /// All dimensions numbers, or nullopt.
@@ -68,17 +68,16 @@ struct Value {
   bool is_constant() const { return constant != nullptr; }
 };
 
-using Attribute =
-    std::variant<int64_t, float, std::string, Tensor, std::shared_ptr<Graph>, std::vector<int64_t>,
-                 std::vector<float>, std::vector<std::string>, std::vector<Tensor>,
-                 std::vector<std::shared_ptr<Graph>>, ValueType>;
+using Attribute = std::variant<int64_t, float, std::string, Tensor, std::shared_ptr<Graph>,
+                               std::vector<int64_t>, std::vector<float>, std::vector<std::string>,
+                               std::vector<Tensor>, std::vector<std::shared_ptr<Graph>>, ValueType>;
 
 struct Node {
   std::string op_type;
   std::string domain;  ///< "" is the ONNX domain ("ai.onnx" is read as "")
   std::string name;
   std::string doc;
-  int opset = 0;  ///< the version of the domain that this node was written for
+  int opset = 0;                 ///< the version of the domain that this node was written for
   std::vector<ValueId> inputs;   ///< kNone where an optional input is left out
   std::vector<ValueId> outputs;  ///< kNone where an optional output is left out
   std::map<std::string, Attribute, std::less<>> attributes;
@@ -124,14 +123,14 @@ struct Node {
 class Graph {
  public:
   Graph() = default;
-  Graph(const Graph& other);             ///< deep: sub-graphs are copied too; constants are shared
+  Graph(const Graph& other);  ///< deep: sub-graphs are copied too; constants are shared
   Graph& operator=(const Graph& other);
   Graph(Graph&&) noexcept = default;
   Graph& operator=(Graph&&) noexcept = default;
 
   std::string name;
   std::string doc;
-  std::vector<ValueId> inputs;   ///< in order; one with a constant has a default (ONNX IR < 4)
+  std::vector<ValueId> inputs;  ///< in order; one with a constant has a default (ONNX IR < 4)
   std::vector<ValueId> outputs;
   std::map<std::string, std::string> metadata;
 
@@ -152,7 +151,8 @@ class Graph {
   const Tensor* constant(ValueId id) const;
 
   // -- nodes
-  /// Adds a node at the end; its outputs' producer is set. Call sort() after edits that break order.
+  /// Adds a node at the end; its outputs' producer is set. Call sort() after edits that break
+  /// order.
   NodeId add_node(Node node);
   Node& node(NodeId id) { return nodes_[static_cast<size_t>(id)]; }
   const Node& node(NodeId id) const { return nodes_[static_cast<size_t>(id)]; }
@@ -165,7 +165,8 @@ class Graph {
   size_t node_id_limit() const { return nodes_.size(); }  ///< ids are below this
 
   // -- edges
-  /// Nodes that read `id`, in order, each once. Counts sub-graph captures. O(nodes); use UseMap for many.
+  /// Nodes that read `id`, in order, each once. Counts sub-graph captures. O(nodes); use UseMap for
+  /// many.
   std::vector<NodeId> consumers(ValueId id) const;
   bool is_output(ValueId id) const;
   bool is_input(ValueId id) const;

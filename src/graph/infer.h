@@ -23,11 +23,11 @@ struct SchemaRow {
   std::string_view domain;
   std::string_view op_type;
   int since;
-  int min_inputs, max_inputs;    ///< max -1: variadic
+  int min_inputs, max_inputs;  ///< max -1: variadic
   int min_outputs, max_outputs;
-  InferFunction infer;           ///< nullptr: output types stay unknown
-  bool containers = false;       ///< some input may be a sequence or an optional
-  uint32_t optional = 0;         ///< bit i: input i may be left out although i < min_inputs
+  InferFunction infer;      ///< nullptr: output types stay unknown
+  bool containers = false;  ///< some input may be a sequence or an optional
+  uint32_t optional = 0;    ///< bit i: input i may be left out although i < min_inputs
 };
 
 /// All rows: the concatenation of the tables of graph/infer/ (infer_table.cpp).
@@ -51,10 +51,10 @@ Status infer_node(Graph& graph, NodeId id);
 /// as constant.
 Status infer_graph(Graph& graph);
 
-/// Binds symbolic dimensions of the graph's inputs to numbers: input name -> dims (inputs that share
-/// a symbol and are not listed get its number too); then clears the shapes of all values that a node
-/// produces, sub-graphs included, so that they are inferred again. Error if a static dimension
-/// disagrees or the name is no input; names the input.
+/// Binds symbolic dimensions of the graph's inputs to numbers: input name -> dims (inputs that
+/// share a symbol and are not listed get its number too); then clears the shapes of all values that
+/// a node produces, sub-graphs included, so that they are inferred again. Error if a static
+/// dimension disagrees or the name is no input; names the input.
 Status bind_input_shapes(Graph& graph, const std::vector<std::pair<std::string, Dims>>& shapes);
 
 }  // namespace fewbit

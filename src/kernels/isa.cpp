@@ -30,7 +30,9 @@ bool cpuid_bit(unsigned leaf, unsigned subleaf, int reg, int bit) {
 }
 
 // __builtin_cpu_supports also checks that the system saves the registers (XGETBV).
-bool has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
+bool has_avx2() {
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+}
 
 bool has_avx512_vnni() {
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
@@ -39,7 +41,9 @@ bool has_avx512_vnni() {
 }
 
 // CPUID leaf 7, subleaf 1, EAX bit 4 (Intel SDM vol. 2A, CPUID).
-bool has_avx_vnni() { return has_avx2() && cpuid_bit(7, 1, 0, 4); }
+bool has_avx_vnni() {
+  return has_avx2() && cpuid_bit(7, 1, 0, 4);
+}
 
 // CPUID leaf 7, EDX bits 24 (AMX-TILE) and 25 (AMX-INT8). Linux enables the 8 KiB tile state per
 // process on request only: ARCH_REQ_XCOMP_PERM with XFEATURE_XTILEDATA = 18
@@ -53,18 +57,25 @@ bool request_amx() {
 
 bool detect(Isa isa) {
   switch (isa) {
-    case Isa::kScalar: return true;
-    case Isa::kAvx2: return has_avx2();
-    case Isa::kAvxVnni: return has_avx_vnni();
-    case Isa::kAvx512Vnni: return has_avx512_vnni();
-    case Isa::kAmx: return request_amx();
+    case Isa::kScalar:
+      return true;
+    case Isa::kAvx2:
+      return has_avx2();
+    case Isa::kAvxVnni:
+      return has_avx_vnni();
+    case Isa::kAvx512Vnni:
+      return has_avx512_vnni();
+    case Isa::kAmx:
+      return request_amx();
   }
   return false;
 }
 
 #else
 
-bool detect(Isa isa) { return isa == Isa::kScalar; }
+bool detect(Isa isa) {
+  return isa == Isa::kScalar;
+}
 
 #endif
 
@@ -79,7 +90,9 @@ std::string known_names() {
 
 }  // namespace
 
-std::string_view name_of(Isa isa) { return kNames[static_cast<size_t>(isa)].name; }
+std::string_view name_of(Isa isa) {
+  return kNames[static_cast<size_t>(isa)].name;
+}
 
 std::optional<Isa> isa_from_name(std::string_view name) {
   for (const Name& n : kNames) {

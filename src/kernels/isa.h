@@ -3,7 +3,8 @@
 // family is to use. Every kernel family has one row per Isa; a row is chosen when the weights are
 // prepared, because the packing may depend on it.
 //
-// The environment variable FEWBIT_ISA forces a choice: scalar | avx2 | avx_vnni | avx512_vnni | amx.
+// The environment variable FEWBIT_ISA forces a choice: scalar | avx2 | avx_vnni | avx512_vnni |
+// amx.
 
 #include <array>
 #include <optional>

@@ -1,5 +1,6 @@
 #pragma once
-// How the elements of an activation lie in memory. Dimensions are always logical (N, C, spatial...).
+// How the elements of an activation lie in memory. Dimensions are always logical (N, C,
+// spatial...).
 
 #include <cstdint>
 #include <span>

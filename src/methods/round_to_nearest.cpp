@@ -14,8 +14,7 @@ struct Grid {
 
 int32_t code_of(float w, const Grid& g) {
   float q = std::nearbyintf(w / g.scale) + static_cast<float>(g.zero);
-  return static_cast<int32_t>(
-      std::clamp(q, static_cast<float>(g.low), static_cast<float>(g.high)));
+  return static_cast<int32_t>(std::clamp(q, static_cast<float>(g.low), static_cast<float>(g.high)));
 }
 
 double squared_error(std::span<const float> w, const Grid& g) {
@@ -86,8 +85,8 @@ IntegerCodes round_to_nearest(std::span<const float> weights, int64_t rows, int6
   std::vector<double> errors(static_cast<size_t>(grids));
 #pragma omp parallel for schedule(static) if (grids > 1 && rows * elems > (1 << 14))
   for (int64_t g = 0; g < grids; ++g) {
-    std::span<const float> w = weights.subspan(static_cast<size_t>(g * per_grid),
-                                               static_cast<size_t>(per_grid));
+    std::span<const float> w =
+        weights.subspan(static_cast<size_t>(g * per_grid), static_cast<size_t>(per_grid));
     Grid grid = fit(w, options);
     out.scale[static_cast<size_t>(g)] = grid.scale;
     out.zero[static_cast<size_t>(g)] = grid.zero;

@@ -52,8 +52,9 @@ TEST(RoundToNearest, ErrorsStayWithinHalfAStep) {
           int code = c.codes[static_cast<size_t>(i)];
           ASSERT_LE(code, top);
           ASSERT_GE(code, symmetric ? -top : -top - 1);
-          // The rounding of the zero-point moves the ends of the range by up to half a step too, and
-          // there the code is cut: the bound is the same. Float division: a unit of the last place.
+          // The rounding of the zero-point moves the ends of the range by up to half a step too,
+          // and there the code is cut: the bound is the same. Float division: a unit of the last
+          // place.
           double e = std::abs(w[static_cast<size_t>(i)] - value_of(c, row, i % kElems));
           ASSERT_LE(e, 0.5 * c.scale_of(row) * (1 + 1e-4)) << bits << " " << symmetric << " " << i;
         }
@@ -112,8 +113,8 @@ TEST(RoundToNearest, OneHugeOutlierSpoilsItsRowOnly) {
   IntegerCodes after = round_to_nearest(w, kRows, kElems, {});
   EXPECT_EQ(after.codes[3], 127);
   for (size_t row = 1; row < 6; ++row) EXPECT_EQ(after.scale[row], before.scale[row]);
-  EXPECT_TRUE(std::equal(before.codes.begin() + kElems, before.codes.end(),
-                         after.codes.begin() + kElems));
+  EXPECT_TRUE(
+      std::equal(before.codes.begin() + kElems, before.codes.end(), after.codes.begin() + kElems));
 }
 
 TEST(RoundToNearest, ARowScaleIsNeverWorseThanOneForAll) {

@@ -21,7 +21,9 @@ struct WeightView {
   int64_t place(int64_t row, int64_t k) const {
     return transposed ? k * layer.rows + row : row * elems + k;
   }
-  double original(int64_t row, int64_t k) const { return layer.weight.data<float>()[place(row, k)]; }
+  double original(int64_t row, int64_t k) const {
+    return layer.weight.data<float>()[place(row, k)];
+  }
   double quantized(int64_t row, int64_t k) const {
     auto i = layer.weight_scale.size() == 1 ? 0 : static_cast<size_t>(row);
     return layer.weight_scale[i] *
@@ -75,8 +77,8 @@ Status correct_weight_error(Graph& graph, const std::vector<QuantizedLayer>& lay
 // Mean of the layer's input codes with all layers before it as they are now. Only the part of the
 // network that leads to the input runs.
 Result<std::vector<double>> measured_means(const Model& model, const QuantizedLayer& layer,
-                                           const PatchGeometry& geometry, const BatchSource& batches,
-                                           int threads) {
+                                           const PatchGeometry& geometry,
+                                           const BatchSource& batches, int threads) {
   Model prefix = model;
   prefix.graph.outputs = {layer.input_codes};
   FEWBIT_TRY(remove_dead_nodes(prefix.graph, {}));

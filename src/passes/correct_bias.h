@@ -1,7 +1,7 @@
 #pragma once
 // Bias correction (Nagel et al. 2019, "Data-Free Quantization Through Weight Equalization and Bias
-// Correction", section 4.2, with measured means): the quantized layer's mean output is brought back to
-// the float layer's, per output channel.
+// Correction", section 4.2, with measured means): the quantized layer's mean output is brought back
+// to the float layer's, per output channel.
 //
 // The output is linear in the input, so its mean needs no output to be watched:
 //   E[y] = W E[x] + b      with E[x] the mean at every weight position.
@@ -26,8 +26,8 @@ namespace fewbit {
 using InputMeans = std::map<std::string, std::vector<double>>;
 
 /// Changes bias codes in `model.graph` (the quantized graph that `layers` describes): analytic
-/// without `batches`, empirical with them. Layers without bias codes (MatMul, float activations) are
-/// left alone.
+/// without `batches`, empirical with them. Layers without bias codes (MatMul, float activations)
+/// are left alone.
 Status correct_bias(Model& model, const std::vector<QuantizedLayer>& layers,
                     const InputMeans& float_means, const BatchSource* batches, int threads);
 

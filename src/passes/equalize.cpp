@@ -12,7 +12,7 @@ struct Pair {
   NodeId first, second;
   NodeId activation = kNone;  // Relu, Clip or LeakyRelu between them, if any
   int64_t channels = 0;
-  std::vector<float> scale;   // accumulated s_c
+  std::vector<float> scale;  // accumulated s_c
 };
 
 // Owned float copies of weights and biases while the sweeps run.
@@ -89,7 +89,8 @@ int64_t in_channels(const Graph& graph, const Node& node) {
   return w->dim(1) * node.get_int("group", 1);
 }
 
-// Relu and LeakyRelu commute with positive scales; so does a Clip from 0, if its bound is scaled too.
+// Relu and LeakyRelu commute with positive scales; so does a Clip from 0, if its bound is scaled
+// too.
 bool is_homogeneous(const Graph& graph, const Node& node) {
   if (node.is("Relu") || node.is("LeakyRelu")) return true;
   auto bounds = clamp_bounds(graph, node);
@@ -102,7 +103,8 @@ std::vector<Pair> find_pairs(const Graph& graph) {
   // A weight that two layers share cannot be scaled for one of them.
   auto exclusive = [&](const Node& node) {
     return uses.consumers[static_cast<size_t>(node.input(1))].size() == 1 &&
-           (node.input(2) == kNone || uses.consumers[static_cast<size_t>(node.input(2))].size() == 1);
+           (node.input(2) == kNone ||
+            uses.consumers[static_cast<size_t>(node.input(2))].size() == 1);
   };
   for (NodeId id : graph.order()) {
     const Node& node = graph.node(id);
@@ -115,8 +117,8 @@ std::vector<Pair> find_pairs(const Graph& graph) {
       if (pair.second == kNone) continue;
     }
     const Node& second = graph.node(pair.second);
-    ValueId between = pair.activation == kNone ? node.output(0)
-                                               : graph.node(pair.activation).output(0);
+    ValueId between =
+        pair.activation == kNone ? node.output(0) : graph.node(pair.activation).output(0);
     if (!has_float_weight(graph, second) || !exclusive(second) || second.input(0) != between ||
         in_channels(graph, second) != pair.channels) {
       continue;
@@ -153,8 +155,10 @@ double equalize_pair(Graph& graph, Weights& weights, Pair& pair, const EqualizeO
     pair.scale[c] = wanted;
     change = std::max(change, static_cast<double>(std::abs(std::log2(factor[c]))));
   }
-  for_each_weight(first, w1, [&](int64_t row, int64_t, float& w) { w /= factor[static_cast<size_t>(row)]; });
-  for_each_weight(second, w2, [&](int64_t, int64_t ch, float& w) { w *= factor[static_cast<size_t>(ch)]; });
+  for_each_weight(first, w1,
+                  [&](int64_t row, int64_t, float& w) { w /= factor[static_cast<size_t>(row)]; });
+  for_each_weight(second, w2,
+                  [&](int64_t, int64_t ch, float& w) { w *= factor[static_cast<size_t>(ch)]; });
   if (first.input(2) != kNone) {
     Tensor& bias = weights.of(first.input(2));
     for (size_t c = 0; c < factor.size(); ++c) bias.data<float>()[c] /= factor[c];
@@ -162,8 +166,8 @@ double equalize_pair(Graph& graph, Weights& weights, Pair& pair, const EqualizeO
   return change;
 }
 
-// Largest magnitude that an input of a layer is taken to have when a channel is shown to be dead: far
-// above what a trained network's activations reach.
+// Largest magnitude that an input of a layer is taken to have when a channel is shown to be dead:
+// far above what a trained network's activations reach.
 constexpr double kInputBound = 1e3;
 
 // Upper bound of channel c of the first layer before its activation, and its value if the weights
@@ -188,8 +192,10 @@ std::vector<ChannelOutput> channel_outputs(Graph& graph, Weights& weights, const
 // Batch norm leaves channels whose weights are nearly zero and whose huge counterparts in the next
 // layer would spoil its scale. Behind a rectifier a channel that is never positive gives zeros: its
 // weights in the next layer meet nothing and become zero (exact). One that is a small positive
-// constant v takes the scale that brings the next layer's weights to the median, as far as v allows.
-void treat_dead_channels(Graph& graph, Weights& weights, Pair& pair, const EqualizeOptions& options) {
+// constant v takes the scale that brings the next layer's weights to the median, as far as v
+// allows.
+void treat_dead_channels(Graph& graph, Weights& weights, Pair& pair,
+                         const EqualizeOptions& options) {
   if (pair.activation == kNone || graph.node(pair.activation).is("LeakyRelu")) return;
   const Node& first = graph.node(pair.first);
   const Node& second = graph.node(pair.second);
@@ -203,7 +209,8 @@ void treat_dead_channels(Graph& graph, Weights& weights, Pair& pair, const Equal
     r2[static_cast<size_t>(channel)] = std::max(r2[static_cast<size_t>(channel)], std::abs(w));
   });
   std::vector<float> sorted = r2;
-  std::nth_element(sorted.begin(), sorted.begin() + static_cast<int64_t>(sorted.size() / 2), sorted.end());
+  std::nth_element(sorted.begin(), sorted.begin() + static_cast<int64_t>(sorted.size() / 2),
+                   sorted.end());
   float median = sorted[sorted.size() / 2];
   float dead = *std::max_element(r1.begin(), r1.end()) * options.dead_share;
   std::vector<ChannelOutput> outputs = channel_outputs(graph, weights, pair);
@@ -218,7 +225,8 @@ void treat_dead_channels(Graph& graph, Weights& weights, Pair& pair, const Equal
       pair.scale[c] = factor[c];
     }
   }
-  for_each_weight(second, w2, [&](int64_t, int64_t ch, float& w) { w *= factor[static_cast<size_t>(ch)]; });
+  for_each_weight(second, w2,
+                  [&](int64_t, int64_t ch, float& w) { w *= factor[static_cast<size_t>(ch)]; });
   for (float& f : factor) f = f == 0 ? 1 : f;
   for_each_weight(first, weights.of(first.input(1)),
                   [&](int64_t row, int64_t, float& w) { w /= factor[static_cast<size_t>(row)]; });

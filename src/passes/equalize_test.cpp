@@ -95,7 +95,8 @@ TEST(Equalize, OutputsStayWithinRounding) {
       EXPECT_EQ(apply(b), 2);
       auto a = test::run_model(before, feeds, false);
       auto e = test::run_model(b.model, feeds, false);
-      EXPECT_LE(test::relative_difference(a[0].tensor(), e[0].tensor()), 1e-5) << activation << dead;
+      EXPECT_LE(test::relative_difference(a[0].tensor(), e[0].tensor()), 1e-5)
+          << activation << dead;
     }
   }
 }

@@ -51,7 +51,8 @@ class Placer {
 
   // Why a weighted node cannot compute on integers; empty if it can.
   std::string weighted_obstacle(const Node& node) const {
-    if (scheme_.float_layers.count(layer_name(graph_, node)) != 0) return "left in float by the recipe";
+    if (scheme_.float_layers.count(layer_name(graph_, node)) != 0)
+      return "left in float by the recipe";
     const Tensor* w = graph_.constant(node.input(1));
     if (!is_float(node.input(0))) return "its input is not float32";
     const bool dynamic = scheme_.activations == Activations::kDynamic;
@@ -113,7 +114,8 @@ class Placer {
   }
 
   std::string follower_obstacle(const Node& node, const QdqRow& row) const {
-    if (scheme_.float_layers.count(layer_name(graph_, node)) != 0) return "left in float by the recipe";
+    if (scheme_.float_layers.count(layer_name(graph_, node)) != 0)
+      return "left in float by the recipe";
     size_t activations = row.role == QdqRole::kBinary     ? 2
                          : row.role == QdqRole::kVariadic ? node.inputs.size()
                                                           : 1;
@@ -130,7 +132,8 @@ class Placer {
     for (size_t i = 1; i < node.outputs.size(); ++i) {
       if (node.outputs[i] != kNone && row.op_type != "Split") return "more than one output is used";
     }
-    if (node.is("Pad") && !pads_with_zeros(graph_, node)) return "it pads with something else than 0";
+    if (node.is("Pad") && !pads_with_zeros(graph_, node))
+      return "it pads with something else than 0";
     if (row.role == QdqRole::kBound && !is_bound(node)) return "its bound is not constant";
     // Its input would get codes of exponentials' arguments: the probabilities suffer.
     if (node.is("Softmax")) return "kept in float: codes of its input cost accuracy";
@@ -154,7 +157,8 @@ class Placer {
       return;
     }
     if (row->role == QdqRole::kBound) {
-      // What is above the largest bound is cut anyway: the codes cover what the bounded value needs.
+      // What is above the largest bound is cut anyway: the codes cover what the bounded value
+      // needs.
       ValueId in = node.input(0);
       if (placement_.quantized.at(in) == in) retarget(in, node.output(0));
       placement_.quantized[node.output(0)] = node.output(0);

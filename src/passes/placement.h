@@ -16,15 +16,15 @@ namespace fewbit {
 
 struct LayerPlacement {
   NodeId node = kNone;
-  std::string name;      ///< the node's name, or its output's
+  std::string name;  ///< the node's name, or its output's
   std::string op_type;
-  bool integer = false;  ///< computes on codes
-  bool weighted = false; ///< has a weight that gets codes
-  std::string reason;    ///< why not, or what is special; may be empty
+  bool integer = false;   ///< computes on codes
+  bool weighted = false;  ///< has a weight that gets codes
+  std::string reason;     ///< why not, or what is special; may be empty
 };
 
 struct Placement {
-  std::vector<LayerPlacement> layers;      ///< every node that computes, in graph order
+  std::vector<LayerPlacement> layers;  ///< every node that computes, in graph order
   /// Values that get a quantizer -> the value whose parameters they take (itself if its own).
   std::map<ValueId, ValueId> quantized;
   /// Activation nodes (Relu, Clip) behind a fused group: droppable where the codes cannot leave

@@ -77,8 +77,8 @@ TEST(Placement, ConcatInputsThatNobodyElseReadsShareItsParameters) {
   b.node("Concat", {"a", "c", "x"}, "cat", {{"axis", int64_t{1}}});
   b.node("Conv", {"cat", "w3"}, "y").output({"y"});
   Placement p = place(b);
-  EXPECT_EQ(quantized(b, p), (Quantized{{"x", "x"}, {"a", "cat"}, {"c", "cat"}, {"cat", "cat"},
-                                        {"y", "y"}}));
+  EXPECT_EQ(quantized(b, p),
+            (Quantized{{"x", "x"}, {"a", "cat"}, {"c", "cat"}, {"cat", "cat"}, {"y", "y"}}));
 }
 
 TEST(Placement, MovesShareTheirInputsParameters) {
@@ -130,8 +130,8 @@ TEST(Placement, OtherSchemesPlaceOnlyTheWeights) {
     b.input("x", {5, 4}).random("w1", {4, 4}).random("w2", {4, 4});
     b.node("MatMul", {"x", "w1"}, "m").node("Relu", {"m"}, "r").node("MatMul", {"r", "w2"}, "y");
     b.node("MatMul", {"m", "y"}, "z").output({"z"});
-    b.graph.value(b.graph.inputs.front()).type = ValueType::tensor(
-        DType::kFloat32, Shape{Dim::of(4), Dim::of(4)});
+    b.graph.value(b.graph.inputs.front()).type =
+        ValueType::tensor(DType::kFloat32, Shape{Dim::of(4), Dim::of(4)});
     QuantScheme scheme;
     scheme.activations = activations;
     Placement p = place(b, scheme);

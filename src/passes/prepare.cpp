@@ -20,7 +20,9 @@ struct Pass {
   Result<int> (*apply)(Graph& graph, const PrepareOptions& options);
 };
 
-bool always(const PrepareOptions&) { return true; }
+bool always(const PrepareOptions&) {
+  return true;
+}
 
 constexpr Pass kPasses[] = {
     {"fold_constants", "nodes of constants into constants", always,
@@ -73,7 +75,8 @@ Result<int> name_global_pools(Graph& graph) {
     const auto& shape = graph.value(node.input(0)).type.shape;
     if (!shape || shape->size() < 3) continue;
     std::vector<int64_t> axes = node.get_ints("axes");
-    if (const Tensor* t = graph.constant(node.input(1)); t != nullptr && t->type() == DType::kInt64) {
+    if (const Tensor* t = graph.constant(node.input(1));
+        t != nullptr && t->type() == DType::kInt64) {
       auto values = t->span<int64_t>();
       axes.assign(values.begin(), values.end());
     }
@@ -110,8 +113,10 @@ Result<std::vector<PassReport>> prepare(Model& model, const PrepareOptions& opti
       FEWBIT_ASSIGN(std::vector<RuntimeValue> outputs, run_probe(model, options, probe));
       report.output_error = difference(reference, outputs);
       if (!(report.output_error <= kRounding)) {
-        return bad_input("pass {} changed the outputs by {:.2g} of their range, more than rounding; "
-                         "switch it off and report the model", pass.name, report.output_error);
+        return bad_input(
+            "pass {} changed the outputs by {:.2g} of their range, more than rounding; "
+            "switch it off and report the model",
+            pass.name, report.output_error);
       }
     }
     reports.push_back(std::move(report));

@@ -1,6 +1,6 @@
 #pragma once
-// Prepare: exact rewrites of the float graph, one row each, in order, timed, and verified: after each
-// pass the model runs a probe input, and an exact pass must leave its outputs unchanged within
+// Prepare: exact rewrites of the float graph, one row each, in order, timed, and verified: after
+// each pass the model runs a probe input, and an exact pass must leave its outputs unchanged within
 // rounding.
 
 #include <string>
@@ -23,12 +23,13 @@ struct PrepareOptions {
 struct PassReport {
   std::string name;
   std::string what;
-  int changed = 0;           ///< places
+  int changed = 0;  ///< places
   double seconds = 0;
-  double output_error = 0;   ///< largest |difference| of an output over its largest magnitude
+  double output_error = 0;  ///< largest |difference| of an output over its largest magnitude
 };
 
-/// `probe`: feeds of one batch. Error: names the pass that changed the outputs by more than rounding.
+/// `probe`: feeds of one batch. Error: names the pass that changed the outputs by more than
+/// rounding.
 Result<std::vector<PassReport>> prepare(Model& model, const PrepareOptions& options,
                                         const Feeds& probe);
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 namespace fewbit {
 namespace {
@@ -23,8 +24,10 @@ class DynamicWriter {
 
   Result<QuantizedGraph> run(const Placement& placement) {
     if (!scheme_.per_token && symmetric_) {
-      return misuse("scheme '{}': one scale per tensor is asymmetric uint8; symmetric int8 goes with "
-                    ":token", scheme_.name());
+      return misuse(
+          "scheme '{}': one scale per tensor is asymmetric uint8; symmetric int8 goes with "
+          ":token",
+          scheme_.name());
     }
     for (const LayerPlacement& layer : placement.layers) {
       if (layer.weighted) FEWBIT_TRY(quantize_layer(layer));
@@ -48,12 +51,22 @@ class DynamicWriter {
   ValueId fresh(const std::string& name, DType type) {
     return graph().add_value(graph().unique_name(name), ValueType::tensor(type));
   }
+  // Nodes have their own name space, and models where a node is called like another one's output.
+  std::string unique_node_name(const std::string& stem) {
+    if (node_names_.empty()) {
+      for (NodeId id : graph().order()) node_names_.insert(graph().node(id).name);
+    }
+    std::string name = stem;
+    for (int i = 2; !node_names_.insert(name).second; ++i) name = fmt::format("{}_{}", stem, i);
+    return name;
+  }
+
   // Adds a node; its name is its first output's.
   NodeId add(const char* op, std::vector<ValueId> inputs, std::vector<ValueId> outputs) {
     Node n;
     n.op_type = op;
     n.opset = opset_;
-    n.name = graph().value(outputs.front()).name;
+    n.name = unique_node_name(graph().value(outputs.front()).name);
     n.inputs = std::move(inputs);
     n.outputs = std::move(outputs);
     return graph().add_node(std::move(n));
@@ -73,7 +86,8 @@ class DynamicWriter {
   ValueId reduce(const char* op, ValueId in, const std::string& name) {
     ValueId out = fresh(name, DType::kFloat32);
     std::vector<ValueId> inputs{in};
-    if (opset_ >= 18) inputs.push_back(shared("last_axis", Tensor::from({1}, std::vector<int64_t>{-1})));
+    if (opset_ >= 18)
+      inputs.push_back(shared("last_axis", Tensor::from({1}, std::vector<int64_t>{-1})));
     Node& node = graph().node(add(op, std::move(inputs), {out}));
     node.attributes["keepdims"] = int64_t{1};
     if (opset_ < 18) node.attributes["axes"] = std::vector<int64_t>{-1};
@@ -82,7 +96,8 @@ class DynamicWriter {
   // A constant that all layers use.
   ValueId shared(const std::string& name, Tensor tensor) {
     auto it = constants_.find(name);
-    if (it == constants_.end()) it = constants_.emplace(name, constant(name, std::move(tensor))).first;
+    if (it == constants_.end())
+      it = constants_.emplace(name, constant(name, std::move(tensor))).first;
     return it->second;
   }
   ValueId scalar(const std::string& name, float v) { return shared(name, Tensor::scalar(v)); }
@@ -111,7 +126,8 @@ class DynamicWriter {
     Codes c{};
     c.scale = compute("Div", {most, scalar("steps_127", 127)}, name + "_scale");
     ValueId scaled = compute("Div", {x, c.scale}, name + "_scaled");
-    c.codes = cast(compute("Round", {scaled}, name + "_rounded"), DType::kInt8, name + "_quantized");
+    c.codes =
+        cast(compute("Round", {scaled}, name + "_rounded"), DType::kInt8, name + "_quantized");
     return c;
   }
 
@@ -123,8 +139,8 @@ class DynamicWriter {
     span = compute("Max", {span, scalar("smallest_range", kSmallestRange)}, name + "_range");
     Codes c{};
     c.scale = compute("Div", {span, scalar("steps_255", 255)}, name + "_scale");
-    ValueId zero = compute("Div", {compute("Neg", {least}, name + "_depth"), c.scale},
-                           name + "_zero_scaled");
+    ValueId zero =
+        compute("Div", {compute("Neg", {least}, name + "_depth"), c.scale}, name + "_zero_scaled");
     zero = compute("Round", {zero}, name + "_zero_rounded");
     ValueId q = compute("Div", {x, c.scale}, name + "_scaled");
     q = compute("Round", {q}, name + "_rounded");
@@ -265,6 +281,7 @@ class DynamicWriter {
   int opset_ = 13;
   QuantizedGraph out_;
   std::map<ValueId, Codes> codes_;
+  std::set<std::string> node_names_;
   std::map<std::string, ValueId> constants_;
 };
 

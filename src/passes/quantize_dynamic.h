@@ -7,8 +7,8 @@
 // Per tensor (one scale, uint8) it is written with DynamicQuantizeLinear and MatMulInteger, in the
 // form that ONNX Runtime fuses into DynamicQuantizeMatMul or MatMulIntegerToFloat. Per token (one
 // scale per row) no single operator exists: it is written out in the operators of ONNX, which every
-// consumer runs and which runtime/rewrite/fuse_dynamic.cpp makes into one kernel again. A row's codes
-// are int8 around 0, or uint8 with a zero-point:
+// consumer runs and which runtime/rewrite/fuse_dynamic.cpp makes into one kernel again. A row's
+// codes are int8 around 0, or uint8 with a zero-point:
 //
 //   symmetric    s = max|x| / 127                       q = rne(x / s)
 //   asymmetric   s = (max(x, 0) - min(x, 0)) / 255      z = rne(-min(x, 0) / s)

@@ -66,8 +66,8 @@ struct Case {
 class Dynamic : public ::testing::TestWithParam<Case> {};
 
 // Codes are the same in both ways of running: what differs is the order of a few float operations.
-// A sum differs by units of the last place, which may move one code of a later layer by one step: at
-// most a 127th of its row's range, through a product of kWidth weights of magnitude <= 1.
+// A sum differs by units of the last place, which may move one code of a later layer by one step:
+// at most a 127th of its row's range, through a product of kWidth weights of magnitude <= 1.
 TEST_P(Dynamic, FusedEqualsWrittenOutEqualsFloat) {
   for (int opset : {13, 17, 18, 21}) {
     for (int64_t transposed : {0, 1}) {

@@ -127,8 +127,8 @@ class Writer {
     double noise = 0;
     for (size_t i = 0; i < rows.size(); ++i) {
       auto row = static_cast<int64_t>(i) / std::max<int64_t>(codes.elems, 1);
-      double e = rows[i] - static_cast<double>(codes.scale_of(row)) *
-                               (codes.codes[i] - codes.zero_of(row));
+      double e = rows[i] -
+                 static_cast<double>(codes.scale_of(row)) * (codes.codes[i] - codes.zero_of(row));
       signal += static_cast<double>(rows[i]) * rows[i];
       noise += e * e;
     }
@@ -215,9 +215,8 @@ class Writer {
       for (int64_t i = first * r.elems; i < last * r.elems; ++i) {
         float q = std::nearbyintf(rows[static_cast<size_t>(i)] / scale) +
                   static_cast<float>(codes.zero_of(row));
-        codes.codes[static_cast<size_t>(i)] = static_cast<int8_t>(
-            std::clamp(q, static_cast<float>(-top - (options.symmetric ? 0 : 1)),
-                       static_cast<float>(top)));
+        codes.codes[static_cast<size_t>(i)] = static_cast<int8_t>(std::clamp(
+            q, static_cast<float>(-top - (options.symmetric ? 0 : 1)), static_cast<float>(top)));
       }
     }
   }
@@ -232,7 +231,8 @@ class Writer {
         t.data<int8_t>()[place] = codes.codes[static_cast<size_t>(row * r.elems + k)];
       }
     }
-    layer.weight_codes = graph().add_constant(graph().unique_name(name + "_quantized"), std::move(t));
+    layer.weight_codes =
+        graph().add_constant(graph().unique_name(name + "_quantized"), std::move(t));
     layer.weight_scale = codes.scale;
     layer.weight_zero = codes.zero;
     ValueId scale = scalar_or_vector(name + "_scale", codes.scale);
@@ -266,16 +266,16 @@ class Writer {
       float w = layer.weight_scale[layer.weight_scale.size() == 1 ? 0 : static_cast<size_t>(i)];
       float scale = layer.input_params.scale[0] * w;
       if (layer.weight_scale.size() > 1 || i == 0) scales.push_back(scale);
-      t.data<int32_t>()[i] =
-          static_cast<int32_t>(std::nearbyint(layer.bias.data<float>()[i] / static_cast<double>(scale)));
+      t.data<int32_t>()[i] = static_cast<int32_t>(
+          std::nearbyint(layer.bias.data<float>()[i] / static_cast<double>(scale)));
     }
     layer.bias_codes = graph().add_constant(graph().unique_name(name + "_quantized"), std::move(t));
     ValueId scale = scalar_or_vector(name + "_scale", scales);
     std::vector<int32_t> zeros(scales.size(), 0);
     ValueId zero = zero_points(name + "_zero_point", zeros, DType::kInt32);
-    ValueId real = graph().add_value(
-        graph().unique_name(name + "_dequantized"),
-        ValueType::tensor(DType::kFloat32, Shape{Dim::of(layer.rows)}));
+    ValueId real =
+        graph().add_value(graph().unique_name(name + "_dequantized"),
+                          ValueType::tensor(DType::kFloat32, Shape{Dim::of(layer.rows)}));
     Node dq;
     dq.op_type = "DequantizeLinear";
     dq.opset = opset();
@@ -316,8 +316,12 @@ class Writer {
 
 }  // namespace
 
-std::string codes_name(const std::string& name) { return name + "_QuantizeLinear_Output"; }
-std::string dequantized_name(const std::string& name) { return name + "_DequantizeLinear_Output"; }
+std::string codes_name(const std::string& name) {
+  return name + "_QuantizeLinear_Output";
+}
+std::string dequantized_name(const std::string& name) {
+  return name + "_DequantizeLinear_Output";
+}
 
 QuantParams params_for(const Range& range, DType type, bool symmetric) {
   auto [low, high] = code_range(type);
@@ -338,8 +342,8 @@ QuantParams params_for(const Range& range, DType type, bool symmetric) {
   if (!(scale > 1e-30F)) scale = 1.0F / static_cast<float>(high - low);
   double zero = std::nearbyint(low - from / scale);
   params.scale = {scale};
-  params.zero = {static_cast<int32_t>(
-      std::clamp(zero, static_cast<double>(low), static_cast<double>(high)))};
+  params.zero = {
+      static_cast<int32_t>(std::clamp(zero, static_cast<double>(low), static_cast<double>(high)))};
   return params;
 }
 

@@ -15,23 +15,23 @@
 
 namespace fewbit {
 
-/// A layer whose weight has codes: what the later passes (bias correction, learned rounding) and the
-/// report need to know about it.
+/// A layer whose weight has codes: what the later passes (bias correction, learned rounding) and
+/// the report need to know about it.
 struct QuantizedLayer {
   std::string name;
   std::string op_type;
-  NodeId node = kNone;             ///< in the quantized graph
-  std::string input;               ///< float value that it reads: name in the float graph
-  ValueId input_codes = kNone;     ///< its codes in the quantized graph; kNone: float activations
+  NodeId node = kNone;          ///< in the quantized graph
+  std::string input;            ///< float value that it reads: name in the float graph
+  ValueId input_codes = kNone;  ///< its codes in the quantized graph; kNone: float activations
   QuantParams input_params;
-  Tensor weight;                   ///< float32, as in the float graph
+  Tensor weight;  ///< float32, as in the float graph
   ValueId weight_codes = kNone;
-  std::vector<float> weight_scale; ///< [rows] or [1]
+  std::vector<float> weight_scale;  ///< [rows] or [1]
   std::vector<int32_t> weight_zero;
-  Tensor bias;                     ///< float32 [rows], zeros if there was none
-  ValueId bias_codes = kNone;      ///< int32, or float32 where the input has no codes
+  Tensor bias;                 ///< float32 [rows], zeros if there was none
+  ValueId bias_codes = kNone;  ///< int32, or float32 where the input has no codes
   double weight_sqnr_db = 0;
-  int64_t rows = 0;                ///< output channels
+  int64_t rows = 0;  ///< output channels
 };
 
 /// Ranges of the values with an own quantizer, by name.

@@ -50,7 +50,8 @@ TEST(ParamsFor, SymmetricOnesHaveTheirZeroInTheMiddle) {
 
 TEST(ParamsFor, NoRangeGivesAScaleOfZero) {
   constexpr float kTiny = std::numeric_limits<float>::denorm_min();
-  for (const Range& r : {Range{0, 0}, Range{kTiny, kTiny}, Range{-kTiny, kTiny}, Range{-0.0F, 0.0F}}) {
+  for (const Range& r :
+       {Range{0, 0}, Range{kTiny, kTiny}, Range{-kTiny, kTiny}, Range{-0.0F, 0.0F}}) {
     for (DType type : kTypes) {
       for (bool symmetric : {false, true}) {
         QuantParams p = params_for(r, type, symmetric);
@@ -76,7 +77,10 @@ struct Net {
 
 Net conv_net() {
   Net n;
-  n.b.input("x", {1, 4, 6, 6}).random("w1", {8, 4, 3, 3}).random("b1", {8}).random("w2", {3, 8, 1, 1});
+  n.b.input("x", {1, 4, 6, 6})
+      .random("w1", {8, 4, 3, 3})
+      .random("b1", {8})
+      .random("w2", {3, 8, 1, 1});
   n.b.node("Conv", {"x", "w1", "b1"}, "c").node("Relu", {"c"}, "r");
   n.b.node("Conv", {"r", "w2"}, "y").output({"y"});
   n.ranges = {{"x", {-2, 2}}, {"r", {0, 24}}, {"y", {-60, 60}}};
@@ -98,7 +102,8 @@ TEST(QuantizeGraph, TheResultRunsNearTheFloatNetwork) {
     auto reference = test::run_model(n.b.model, feeds, false);
     auto outputs = test::run_model(model, feeds, false);
     ASSERT_EQ(outputs.size(), 1U);
-    EXPECT_LE(test::relative_difference(reference[0].tensor(), outputs[0].tensor()), 0.03) << scheme;
+    EXPECT_LE(test::relative_difference(reference[0].tensor(), outputs[0].tensor()), 0.03)
+        << scheme;
     EXPECT_EQ(model.graph.value(model.graph.outputs[0]).name, "y");
     ASSERT_EQ(q->layers.size(), 2U);
     EXPECT_GT(q->layers[0].weight_sqnr_db, 35);
@@ -134,10 +139,12 @@ TEST(QuantizeGraph, ABiasThatWouldOverflowRaisesTheScaleOfItsRow) {
     const QuantizedLayer& layer = q->layers[0];
     const Tensor& codes = *q->graph.constant(layer.bias_codes);
     for (int64_t c = 0; c < 8; ++c) {
-      double scale = static_cast<double>(layer.input_params.scale[0]) *
-                     layer.weight_scale[layer.weight_scale.size() == 1 ? 0 : static_cast<size_t>(c)];
+      double scale =
+          static_cast<double>(layer.input_params.scale[0]) *
+          layer.weight_scale[layer.weight_scale.size() == 1 ? 0 : static_cast<size_t>(c)];
       EXPECT_NEAR(codes.data<int32_t>()[c] * scale, bias.data<float>()[c],
-                  0.51 * scale + 1e-6 * std::abs(bias.data<float>()[c])) << c;
+                  0.51 * scale + 1e-6 * std::abs(bias.data<float>()[c]))
+          << c;
     }
     // The report tells what the larger scale costs.
     const Tensor& weight = *q->graph.constant(layer.weight_codes);

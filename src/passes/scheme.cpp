@@ -24,8 +24,10 @@ Result<QuantScheme> parse_scheme(const std::string& text) {
   } else if (head == "w8") {
     scheme.activations = Activations::kFloat;
   } else {
-    return misuse("unknown scheme '{}'; there are: w8a8, w8a16, w8, each with :tensor or :channel, "
-                  "and w8a8 with :dynamic or :token", text);
+    return misuse(
+        "unknown scheme '{}'; there are: w8a8, w8a16, w8, each with :tensor or :channel, "
+        "and w8a8 with :dynamic or :token",
+        text);
   }
   for (size_t i = 1; i < parts.size(); ++i) {
     bool dynamic = parts[i] == "dynamic" || parts[i] == "token";
@@ -37,8 +39,10 @@ Result<QuantScheme> parse_scheme(const std::string& text) {
       scheme.activations = Activations::kDynamic;
       scheme.per_token = parts[i] == "token";
     } else {
-      return misuse("scheme '{}': unknown or unfitting suffix ':{}'; there are :tensor, :channel, "
-                    ":dynamic and :token (w8a8 only)", text, parts[i]);
+      return misuse(
+          "scheme '{}': unknown or unfitting suffix ':{}'; there are :tensor, :channel, "
+          ":dynamic and :token (w8a8 only)",
+          text, parts[i]);
     }
   }
   return scheme;

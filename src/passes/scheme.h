@@ -19,7 +19,7 @@ struct QuantScheme {
   int weight_bits = 8;
   Granularity weight_granularity = Granularity::kChannel;
   bool weight_symmetric = true;
-  std::string weight_range = "mse";   ///< "max": the largest magnitude; "mse": least squared error
+  std::string weight_range = "mse";  ///< "max": the largest magnitude; "mse": least squared error
   Activations activations = Activations::kStatic;
   DType activation_type = DType::kUint8;  ///< uint8, int8, uint16, int16
   bool activation_symmetric = false;

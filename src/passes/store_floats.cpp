@@ -13,8 +13,8 @@ constexpr int64_t kMinElements = 16;
 constexpr int kBfloat16CastOpset = 13;
 
 bool is_weight(const Tensor& tensor) {
-  const auto wide = std::count_if(tensor.dims().begin(), tensor.dims().end(),
-                                  [](int64_t d) { return d > 1; });
+  const auto wide =
+      std::count_if(tensor.dims().begin(), tensor.dims().end(), [](int64_t d) { return d > 1; });
   return tensor.type() == DType::kFloat32 && tensor.elements() >= kMinElements && wide >= 2;
 }
 

@@ -19,11 +19,13 @@ Model product(float largest, int opset = 17) {
   random.fill_normal(vector, 0, 1);
   w[7] = largest;
   w[8] = 1e-9F;
-  ValueId x = g.add_value("x", ValueType::tensor(DType::kFloat32, Shape{Dim::named("n"), Dim::of(8)}));
+  ValueId x =
+      g.add_value("x", ValueType::tensor(DType::kFloat32, Shape{Dim::named("n"), Dim::of(8)}));
   ValueId weight = g.add_constant("w", Tensor::from({8, 8}, w));
   ValueId scale = g.add_constant("scale", Tensor::from({1, 8}, vector));
   ValueId xw = g.add_value("xw");
-  ValueId y = g.add_value("y", ValueType::tensor(DType::kFloat32, Shape{Dim::named("n"), Dim::of(8)}));
+  ValueId y =
+      g.add_value("y", ValueType::tensor(DType::kFloat32, Shape{Dim::named("n"), Dim::of(8)}));
   Node matmul, mul;
   matmul.op_type = "MatMul";
   matmul.opset = mul.opset = opset;

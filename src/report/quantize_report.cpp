@@ -13,7 +13,9 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 // JSON has no infinity: an exact match has no finite SQNR.
-Json finite(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
+Json finite(double value) {
+  return std::isfinite(value) ? Json(value) : Json(nullptr);
+}
 
 std::string decibels(double db) {
   if (std::isnan(db)) return "";
@@ -28,9 +30,12 @@ Json json_of(const AccuracyReport& a) {
 }
 
 Json json_of(const LayerReport& l) {
-  Json j = {{"name", l.name},           {"op", l.op_type},
-            {"scheme", l.scheme},       {"reason", l.reason},
-            {"float_bytes", l.float_bytes}, {"bytes", l.bytes}};
+  Json j = {{"name", l.name},
+            {"op", l.op_type},
+            {"scheme", l.scheme},
+            {"reason", l.reason},
+            {"float_bytes", l.float_bytes},
+            {"bytes", l.bytes}};
   if (l.bytes > 0) j["weight_sqnr_db"] = finite(l.weight_sqnr_db);
   if (l.measured) {
     j["output_sqnr_db"] = finite(l.output_sqnr_db);
@@ -41,8 +46,8 @@ Json json_of(const LayerReport& l) {
 }
 
 std::string accuracy_line(const char* name, const AccuracyReport& a) {
-  return fmt::format("{:<11} top-1 {:6.2f} %  [{:.2f}, {:.2f}]   top-5 {:6.2f} %   {} samples\n", name,
-                     a.top1, a.top1_low, a.top1_high, a.top5, a.samples);
+  return fmt::format("{:<11} top-1 {:6.2f} %  [{:.2f}, {:.2f}]   top-5 {:6.2f} %   {} samples\n",
+                     name, a.top1, a.top1_low, a.top1_high, a.top5, a.samples);
 }
 
 }  // namespace
@@ -120,9 +125,9 @@ std::string to_table(const QuantizeReport& r, int columns) {
                  ">bytes"});
     for (size_t i = 0; i < std::min(layers.size(), kShown); ++i) {
       const LayerReport& l = layers[i];
-      table.row({l.name, l.op_type, l.scheme, l.weight_sqnr_db > 0 ? decibels(l.weight_sqnr_db) : "",
-                 decibels(l.output_sqnr_db), decibels(l.own_sqnr_db),
-                 l.bytes > 0 ? human_bytes(l.bytes) : ""});
+      table.row({l.name, l.op_type, l.scheme,
+                 l.weight_sqnr_db > 0 ? decibels(l.weight_sqnr_db) : "", decibels(l.output_sqnr_db),
+                 decibels(l.own_sqnr_db), l.bytes > 0 ? human_bytes(l.bytes) : ""});
     }
     out += table.print(columns);
     if (layers.size() > kShown) {
@@ -137,20 +142,20 @@ std::string to_table(const QuantizeReport& r, int columns) {
     }
     out += table.print(columns) + "\n";
   }
-  out += fmt::format("{}: {} layers on integers, {} in float; outputs {} dB on {} samples\n", r.scheme,
-                     r.integer_layers(), r.fallbacks(), decibels(r.output_sqnr_db),
-                     r.verify_samples);
+  out +=
+      fmt::format("{}: {} layers on integers, {} in float; outputs {} dB on {} samples\n", r.scheme,
+                  r.integer_layers(), r.fallbacks(), decibels(r.output_sqnr_db), r.verify_samples);
   if (r.float_accuracy) out += accuracy_line("float", *r.float_accuracy);
   if (r.accuracy) {
     out += accuracy_line("quantized", *r.accuracy);
     out += fmt::format("change      {:+.2f} points [{:+.2f}, {:+.2f}], McNemar p = {:.3f}\n",
                        -r.accuracy_drop, -r.drop_high, -r.drop_low, r.mcnemar_p);
   }
-  out += fmt::format("{} -> {} ({:.2f}x smaller), {} calibration samples, {} in all, peak memory {}\n",
-                     human_bytes(r.float_bytes), human_bytes(r.bytes),
-                     r.bytes > 0 ? static_cast<double>(r.float_bytes) / static_cast<double>(r.bytes) : 0.0,
-                     r.calibration_samples, human_seconds(r.seconds_total),
-                     human_bytes(r.peak_rss_bytes));
+  out += fmt::format(
+      "{} -> {} ({:.2f}x smaller), {} calibration samples, {} in all, peak memory {}\n",
+      human_bytes(r.float_bytes), human_bytes(r.bytes),
+      r.bytes > 0 ? static_cast<double>(r.float_bytes) / static_cast<double>(r.bytes) : 0.0,
+      r.calibration_samples, human_seconds(r.seconds_total), human_bytes(r.peak_rss_bytes));
   out += fmt::format("written: {}\n", r.output);
   return out;
 }

@@ -1,6 +1,6 @@
 #pragma once
-// What a quantization run did, what it cost, which layers hurt and what stayed in float: the data in
-// one place, printed as a table or as JSON.
+// What a quantization run did, what it cost, which layers hurt and what stayed in float: the data
+// in one place, printed as a table or as JSON.
 
 #include <optional>
 #include <string>
@@ -13,14 +13,14 @@ namespace fewbit {
 struct LayerReport {
   std::string name;
   std::string op_type;
-  std::string scheme;          ///< "w8a8", "a8", "float"
-  std::string reason;          ///< of a fallback, or what is special
-  double weight_sqnr_db = 0;   ///< weighted layers
-  double output_sqnr_db = 0;   ///< of the layer's output against the float model's
-  double own_sqnr_db = 0;      ///< of the error born here; NaN if it could not be measured
+  std::string scheme;         ///< "w8a8", "a8", "float"
+  std::string reason;         ///< of a fallback, or what is special
+  double weight_sqnr_db = 0;  ///< weighted layers
+  double output_sqnr_db = 0;  ///< of the layer's output against the float model's
+  double own_sqnr_db = 0;     ///< of the error born here; NaN if it could not be measured
   double cosine = 0;
-  bool measured = false;       ///< the three above
-  int64_t float_bytes = 0;     ///< of its weights
+  bool measured = false;    ///< the three above
+  int64_t float_bytes = 0;  ///< of its weights
   int64_t bytes = 0;
 };
 
@@ -36,28 +36,29 @@ struct QuantizeReport {
   std::string scheme, target;
   std::string version;
   int64_t seed = 0;
-  std::string data_hash;       ///< SHA-256 of the calibration samples
+  std::string data_hash;  ///< SHA-256 of the calibration samples
   int64_t calibration_samples = 0;
-  std::string bias_correction; ///< what was done: "", none, analytic, empirical
+  std::string bias_correction;  ///< what was done: "", none, analytic, empirical
   std::vector<PassReport> passes;
   std::vector<LayerReport> layers;
-  double output_sqnr_db = 0;   ///< of the model's outputs on the verification data
+  double output_sqnr_db = 0;  ///< of the model's outputs on the verification data
   int64_t verify_samples = 0;
   std::optional<AccuracyReport> float_accuracy, accuracy;
-  double accuracy_drop = 0;    ///< points, paired; negative: better
+  double accuracy_drop = 0;  ///< points, paired; negative: better
   double drop_low = 0, drop_high = 0;
   double mcnemar_p = 1;
-  int64_t float_bytes = 0, bytes = 0;   ///< of the files
+  int64_t float_bytes = 0, bytes = 0;  ///< of the files
   double seconds_calibrate = 0, seconds_total = 0;
   int64_t peak_rss_bytes = 0;
 
   int64_t integer_layers() const;
-  int64_t fallbacks() const;   ///< layers that compute in float although integers were asked for
+  int64_t fallbacks() const;  ///< layers that compute in float although integers were asked for
 };
 
 /// One JSON object.
 std::string to_json(const QuantizeReport& report);
-/// For a terminal at most `columns` wide: summary, layers worst first, fallbacks with their reasons.
+/// For a terminal at most `columns` wide: summary, layers worst first, fallbacks with their
+/// reasons.
 std::string to_table(const QuantizeReport& report, int columns);
 
 }  // namespace fewbit

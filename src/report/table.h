@@ -8,7 +8,8 @@ namespace fewbit {
 
 class Table {
  public:
-  /// Column titles; a title that starts with '>' makes the column right-aligned (the '>' is not shown).
+  /// Column titles; a title that starts with '>' makes the column right-aligned (the '>' is not
+  /// shown).
   explicit Table(std::vector<std::string> titles);
   void row(std::vector<std::string> cells);
   /// Lines ending in '\n', each at most `columns` wide: the widest left-aligned column gives way.

@@ -35,7 +35,8 @@ void expect_turned(const Dims& dims, int threads) {
 }
 
 TEST(Layout, ConvertsEveryElementSizeAndOddExtents) {
-  for (const Dims& dims : {Dims{1, 3, 5}, Dims{2, 33, 7, 9}, Dims{1, 64, 1, 65}, Dims{2, 2, 2, 2, 3}}) {
+  for (const Dims& dims :
+       {Dims{1, 3, 5}, Dims{2, 33, 7, 9}, Dims{1, 64, 1, 65}, Dims{2, 2, 2, 2, 3}}) {
     expect_turned<uint8_t>(dims, 1);
     expect_turned<uint16_t>(dims, 1);
     expect_turned<uint32_t>(dims, 1);

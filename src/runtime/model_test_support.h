@@ -1,6 +1,6 @@
 #pragma once
-// Small models built node by node, and running them, for the tests of the runtime and of what stands on
-// it.
+// Small models built node by node, and running them, for the tests of the runtime and of what
+// stands on it.
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -76,7 +76,8 @@ class ModelBuilder {
   /// Constants `stem`_scale and `stem`_zero of one element.
   ModelBuilder& params(const std::string& stem, float scale, int zero, DType type = DType::kUint8) {
     constant(stem + "_scale", Tensor::scalar(scale));
-    if (type == DType::kUint8) return constant(stem + "_zero", Tensor::scalar(static_cast<uint8_t>(zero)));
+    if (type == DType::kUint8)
+      return constant(stem + "_zero", Tensor::scalar(static_cast<uint8_t>(zero)));
     return constant(stem + "_zero", Tensor::scalar(static_cast<int8_t>(zero)));
   }
   /// Codes of `value` as `name`_codes and the reals behind them as `name`_real.

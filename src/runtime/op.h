@@ -4,7 +4,8 @@
 // `run` is the plain form: it reads whole row-major tensors, checks what the verifier cannot know
 // (types, shapes, values), allocates its outputs and fills them. It is what the conformance tests
 // run and what everything fast is compared with. Fast forms (fused, blocked, int8) are steps that
-// the lowering puts in place of nodes (runtime/lower/); an operator without one runs its plain form.
+// the lowering puts in place of nodes (runtime/lower/); an operator without one runs its plain
+// form.
 
 #include <cstdint>
 #include <functional>
@@ -50,7 +51,8 @@ using OutputAllocator = std::function<Tensor(size_t index, DType type, const Dim
 
 class OpContext {
  public:
-  OpContext(const Node& node, std::vector<RuntimeValue> inputs) : node_(node), inputs_(std::move(inputs)) {
+  OpContext(const Node& node, std::vector<RuntimeValue> inputs)
+      : node_(node), inputs_(std::move(inputs)) {
     outputs_.resize(node.outputs.size());
   }
 
@@ -76,13 +78,14 @@ class OpContext {
     outputs_[i] = allocator ? allocator(i, type, dims) : Tensor::uninitialized(type, dims);
     return outputs_[i].tensor();
   }
-  /// Sets output i to an existing tensor (Identity, Reshape: may share the input's memory) or value.
+  /// Sets output i to an existing tensor (Identity, Reshape: may share the input's memory) or
+  /// value.
   void set_out(size_t i, RuntimeValue value) { outputs_[i] = std::move(value); }
   std::vector<RuntimeValue>& outputs() { return outputs_; }
 
-  OutputAllocator allocator;      ///< may be empty
-  SubgraphRunner run_subgraph;    ///< set by the executor; needed by If, Loop, Scan, SequenceMap
-  uint64_t seed = 0;              ///< for RandomNormal and friends without a seed attribute
+  OutputAllocator allocator;    ///< may be empty
+  SubgraphRunner run_subgraph;  ///< set by the executor; needed by If, Loop, Scan, SequenceMap
+  uint64_t seed = 0;            ///< for RandomNormal and friends without a seed attribute
 
  private:
   const Node& node_;

@@ -2,9 +2,9 @@
 // A Plan: what to run for one set of input shapes. Steps in order, values in numbered slots, memory
 // planned by liveness.
 //
-// The lowering turns each node of the (rewritten, shape-inferred) graph into steps. A value lives in
-// one slot per layout that somebody needs. Slots with static shapes lie in one arena; values whose
-// shape depends on data are allocated when they are produced.
+// The lowering turns each node of the (rewritten, shape-inferred) graph into steps. A value lives
+// in one slot per layout that somebody needs. Slots with static shapes lie in one arena; values
+// whose shape depends on data are allocated when they are produced.
 
 #include <memory>
 #include <string>
@@ -66,9 +66,9 @@ class Step {
   virtual ~Step() = default;
   virtual Status run(Frame& frame) = 0;
 
-  std::string label;         ///< of the node(s) it stands for: "Conv node 'conv1'"
-  std::string op;            ///< operator type, for the profile
-  std::string kernel;        ///< which code runs: "int8_conv/avx512_vnni", "plain", "onednn"
+  std::string label;   ///< of the node(s) it stands for: "Conv node 'conv1'"
+  std::string op;      ///< operator type, for the profile
+  std::string kernel;  ///< which code runs: "int8_conv/avx512_vnni", "plain", "onednn"
   std::vector<SlotId> reads;
   std::vector<SlotId> writes;
   int64_t macs = 0;          ///< multiply-accumulates of one run
@@ -83,7 +83,7 @@ struct Watched {
 struct Plan {
   std::vector<Slot> slots;
   std::vector<std::unique_ptr<Step>> steps;
-  std::vector<SlotId> inputs;    ///< in the order of the graph's inputs
+  std::vector<SlotId> inputs;  ///< in the order of the graph's inputs
   std::vector<SlotId> outputs;
   /// Values to show to the hook, by the step after which they exist (index into steps; -1: before).
   std::vector<std::vector<Watched>> watched;

@@ -32,9 +32,13 @@ void add_step(Plan& plan, std::vector<SlotId> reads, std::vector<SlotId> writes)
   plan.watched.emplace_back();
 }
 
-size_t at(int64_t i) { return static_cast<size_t>(i); }
+size_t at(int64_t i) {
+  return static_cast<size_t>(i);
+}
 
-int64_t padded(const Slot& slot) { return (slot.bytes() + 63) / 64 * 64; }
+int64_t padded(const Slot& slot) {
+  return (slot.bytes() + 63) / 64 * 64;
+}
 
 // When each slot holds something that is still needed, worked out here a second time: aliases pass
 // their uses on to the slot whose bytes they are.

@@ -345,6 +345,8 @@ std::string Session::executed_graph() const {
   return state_->plans.empty() ? std::string() : print(state_->plans.front().graph);
 }
 
-const Model& Session::model() const { return state_->model; }
+const Model& Session::model() const {
+  return state_->model;
+}
 
 }  // namespace fewbit

@@ -85,7 +85,8 @@ class Session {
   std::unique_ptr<State> state_;
 };
 
-/// Operators of the graph (sub-graphs included) that no row covers: "domain.Op (opset N)", each once.
+/// Operators of the graph (sub-graphs included) that no row covers: "domain.Op (opset N)", each
+/// once.
 std::vector<std::string> unsupported_operators(const Graph& graph);
 
 }  // namespace fewbit

@@ -202,10 +202,13 @@ TEST(Session, WatchShowsValuesOfConstants) {
   for (const char* name : {"n", "i"}) {
     Session session = session_of(b.model);
     int shown = 0;
-    ASSERT_TRUE(session.watch({name}, [&](const std::string&, const Tensor& t) {
-                         ++shown;
-                         EXPECT_EQ(t.data<float>()[1], -2);
-                       }).ok());
+    ASSERT_TRUE(session
+                    .watch({name},
+                           [&](const std::string&, const Tensor& t) {
+                             ++shown;
+                             EXPECT_EQ(t.data<float>()[1], -2);
+                           })
+                    .ok());
     run(session, {{"x", random_tensor({2}, 6)}});
     EXPECT_EQ(shown, 1) << name;
   }

@@ -46,6 +46,8 @@ constexpr SchemaRow kRows[] = {
 
 }  // namespace
 
-std::span<const SchemaRow> fewbit_rows() { return kRows; }
+std::span<const SchemaRow> fewbit_rows() {
+  return kRows;
+}
 
 }  // namespace fewbit::infer

@@ -23,7 +23,9 @@ int64_t ImageBand::band_columns(int64_t out_pixels) const {
   return (out_pixels - 1) * spec->stride_w + (spec->kernel_w - 1) * spec->dilation_w + 1;
 }
 
-int64_t ImageBand::pitch() const { return band_columns(shape.out_w) * spec->group_in_channels(); }
+int64_t ImageBand::pitch() const {
+  return band_columns(shape.out_w) * spec->group_in_channels();
+}
 
 Band ImageBand::copy(int64_t group, int64_t line, int64_t lines, int64_t x, int64_t pixels,
                      uint8_t* band) const {
@@ -35,8 +37,8 @@ Band ImageBand::copy(int64_t group, int64_t line, int64_t lines, int64_t x, int6
   const int64_t columns = band_columns(pixels);
   const int64_t before = std::clamp<int64_t>(-first_x, 0, columns);
   const int64_t end = std::clamp<int64_t>(shape.in_w - first_x, before, columns);
-  const uint8_t* src_end = input + (shape.batch * shape.in_h * shape.in_w - 1) * stride +
-                           spec->in_channels;
+  const uint8_t* src_end =
+      input + (shape.batch * shape.in_h * shape.in_w - 1) * stride + spec->in_channels;
   for (int64_t i = 0; i < band_lines(lines); ++i) {
     uint8_t* to = band + i * pitch();
     const int64_t y = first_y + i;

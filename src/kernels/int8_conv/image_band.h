@@ -1,11 +1,12 @@
 #pragma once
 // The input of a convolution as the rows of a matrix product, without im2col (internal).
 //
-// A row of the product is an output pixel; its k run over (ky, kx, channel). In a channels-last image
-// the kernel_w * channels bytes of one kernel line lie together, and neighbouring output pixels start
-// stride_w * channels bytes apart. So a tile can read its rows straight from the image, one run per
-// kernel line, if only padding is there and every byte is unsigned. To that end the few input lines
-// that a block of output lines needs are copied once into a band in the first-level cache:
+// A row of the product is an output pixel; its k run over (ky, kx, channel). In a channels-last
+// image the kernel_w * channels bytes of one kernel line lie together, and neighbouring output
+// pixels start stride_w * channels bytes apart. So a tile can read its rows straight from the
+// image, one run per kernel line, if only padding is there and every byte is unsigned. To that end
+// the few input lines that a block of output lines needs are copied once into a band in the
+// first-level cache:
 //
 //   band line i = input line y0 + i:   | pad | pixel 0 | pixel 1 | ... | pad |   pitch bytes
 //

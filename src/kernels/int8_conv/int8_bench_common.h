@@ -52,11 +52,10 @@ Int8ConvSpec plain_spec(int64_t in, int64_t out, int64_t kernel, int64_t stride,
 /// oneDNN's convolution of the same layer (uint8 x int8 -> uint8, ReLU), weights reordered once.
 /// Returns the closure that runs it.
 std::function<void()> dnnl_conv(const Int8ConvSpec& spec, const Int8ConvShape& shape,
-                                const Tensor& weights,
-                                const Tensor& input);
+                                const Tensor& weights, const Tensor& input);
 
 /// oneDNN's matrix product uint8 [m, k] x int8 [k, n] -> uint8.
-std::function<void()> dnnl_matmul(int64_t m, int64_t n, int64_t k,
-                                  const Tensor& a, const Tensor& b);
+std::function<void()> dnnl_matmul(int64_t m, int64_t n, int64_t k, const Tensor& a,
+                                  const Tensor& b);
 
 }  // namespace fewbit::bench

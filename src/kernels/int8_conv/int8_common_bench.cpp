@@ -119,8 +119,7 @@ Int8ConvSpec plain_spec(int64_t in, int64_t out, int64_t kernel, int64_t stride,
 }
 
 std::function<void()> dnnl_conv(const Int8ConvSpec& s, const Int8ConvShape& shape,
-                                const Tensor& weights,
-                                const Tensor& input) {
+                                const Tensor& weights, const Tensor& input) {
   using dt = Memory::data_type;
   using tag = Memory::format_tag;
   auto p = std::make_shared<Prepared>();
@@ -138,8 +137,9 @@ std::function<void()> dnnl_conv(const Int8ConvSpec& s, const Int8ConvShape& shap
   const auto end_pad = [](int64_t in, int64_t out, int64_t k, int64_t stride, int64_t begin) {
     return (out - 1) * stride + k - in - begin;
   };
-  const Memory::dims pad_end = {end_pad(shape.in_h, shape.out_h, s.kernel_h, s.stride_h, s.pad_top),
-                                end_pad(shape.in_w, shape.out_w, s.kernel_w, s.stride_w, s.pad_left)};
+  const Memory::dims pad_end = {
+      end_pad(shape.in_h, shape.out_h, s.kernel_h, s.stride_h, s.pad_top),
+      end_pad(shape.in_w, shape.out_w, s.kernel_w, s.stride_w, s.pad_left)};
   dnnl::primitive_attr attr;
   attr.set_output_scales(2, s.output.scale);
   dnnl::post_ops ops;

@@ -42,8 +42,11 @@ struct Reference {
 void int8_conv_reference(const Int8ConvSpec& s, const Int8ConvShape& shape, const void* weights,
                          std::span<const int32_t> bias, const void* input, const void* residual,
                          void* output) {
-  const auto dense = [](int64_t stride, int64_t channels) { return stride != 0 ? stride : channels; };
-  const Reference reference = {s, shape, weights, input, dense(shape.in_pixel_stride, s.in_channels)};
+  const auto dense = [](int64_t stride, int64_t channels) {
+    return stride != 0 ? stride : channels;
+  };
+  const Reference reference = {s, shape, weights, input,
+                               dense(shape.in_pixel_stride, s.in_channels)};
   const int64_t out_stride = dense(shape.out_pixel_stride, s.out_channels);
   const int64_t residual_stride = dense(shape.residual_pixel_stride, s.out_channels);
   for (int64_t p = 0; p < shape.batch * shape.out_h * shape.out_w; ++p) {

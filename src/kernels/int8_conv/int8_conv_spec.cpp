@@ -38,8 +38,9 @@ Status validate(const Int8ConvSpec& s) {
   FEWBIT_TRY(check_size("pad_top", s.pad_top, 0));
   FEWBIT_TRY(check_size("pad_left", s.pad_left, 0));
   if (s.in_channels % s.groups != 0 || s.out_channels % s.groups != 0) {
-    return bad_input("8-bit convolution: {} input and {} output channels do not divide into {} groups",
-                     s.in_channels, s.out_channels, s.groups);
+    return bad_input(
+        "8-bit convolution: {} input and {} output channels do not divide into {} groups",
+        s.in_channels, s.out_channels, s.groups);
   }
   FEWBIT_TRY(check_type_and_zero("input", s.input_type, s.input_zero));
   const auto zeros = static_cast<int64_t>(s.weight_zero.size());
@@ -47,8 +48,8 @@ Status validate(const Int8ConvSpec& s) {
     return bad_input("8-bit convolution: {} weight zero points for {} output channels", zeros,
                      s.out_channels);
   }
-  FEWBIT_TRY(check_type_and_zero("weights", s.weight_type,
-                                 s.weight_type == DType::kUint8 ? 128 : 0));
+  FEWBIT_TRY(
+      check_type_and_zero("weights", s.weight_type, s.weight_type == DType::kUint8 ? 128 : 0));
   for (int32_t zero : s.weight_zero) {
     FEWBIT_TRY(check_type_and_zero("weights", s.weight_type, zero));
   }

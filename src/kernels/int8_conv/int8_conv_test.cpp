@@ -48,8 +48,8 @@ struct Case {
     // Sums of k products of standard deviation about 74 * 74: results spread over the bytes.
     const int64_t scales = uniform(0, 3) == 0 ? 1 : spec.out_channels;
     for (int64_t c = 0; c < scales; ++c) {
-      out.scale.push_back(static_cast<float>(static_cast<double>(uniform(10, 100)) /
-                                             (74.0 * 74.0 * std::sqrt(k))));
+      out.scale.push_back(
+          static_cast<float>(static_cast<double>(uniform(10, 100)) / (74.0 * 74.0 * std::sqrt(k))));
     }
     if (!out.is_8bit()) {
       if (type == DType::kFloat32 && uniform(0, 1) == 1) {
@@ -129,7 +129,8 @@ struct Case {
 
   std::string describe() const {
     return fmt::format(
-        "in {}x{}x{}x{} (pixel {}) out {}x{}x{} (pixel {}) kernel {}x{} stride {},{} dilation {},{} "
+        "in {}x{}x{}x{} (pixel {}) out {}x{}x{} (pixel {}) kernel {}x{} stride {},{} dilation "
+        "{},{} "
         "pad {},{} groups {} input {} zero {} weights {} zeros {} output {} zero {} [{}, {}] "
         "residual {} lut {}",
         shape.batch, shape.in_h, shape.in_w, spec.in_channels, shape.in_pixel_stride, shape.out_h,
@@ -238,20 +239,23 @@ TEST(Int8Conv, EmulatedRowsMatchReference) {
   }
 }
 
-TEST(Int8Conv, RandomDenseAndGroupedMatchReference) { run_cases(false, 400); }
-TEST(Int8Conv, RandomDepthwiseMatchesReference) { run_cases(true, 400); }
+TEST(Int8Conv, RandomDenseAndGroupedMatchReference) {
+  run_cases(false, 400);
+}
+TEST(Int8Conv, RandomDepthwiseMatchesReference) {
+  run_cases(true, 400);
+}
 
 // Shapes of real networks, plain requantization, with threads: the fast paths.
 TEST(Int8Conv, NetworkShapesMatchReference) {
   struct Shape {
     int64_t size, in, out, kernel, stride, groups;
   };
-  constexpr Shape kShapes[] = {{56, 3, 32, 3, 2, 1},    {29, 64, 64, 3, 1, 1},
-                               {14, 256, 72, 3, 2, 1},  {28, 96, 24, 1, 1, 1},
-                               {7, 320, 1280, 1, 1, 1}, {40, 3, 64, 7, 2, 1},
-                               {28, 144, 144, 3, 1, 144}, {29, 96, 96, 3, 2, 96},
-                               {28, 32, 32, 3, 1, 32},  {14, 240, 240, 5, 1, 240},
-                               {14, 672, 672, 5, 2, 672}};
+  constexpr Shape kShapes[] = {
+      {56, 3, 32, 3, 2, 1},      {29, 64, 64, 3, 1, 1},    {14, 256, 72, 3, 2, 1},
+      {28, 96, 24, 1, 1, 1},     {7, 320, 1280, 1, 1, 1},  {40, 3, 64, 7, 2, 1},
+      {28, 144, 144, 3, 1, 144}, {29, 96, 96, 3, 2, 96},   {28, 32, 32, 3, 1, 32},
+      {14, 240, 240, 5, 1, 240}, {14, 672, 672, 5, 2, 672}};
   const std::vector<Isa> isas = native_isas();
   for (const Shape& n : kShapes) {
     Case c;

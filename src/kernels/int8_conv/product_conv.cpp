@@ -8,8 +8,8 @@
 namespace fewbit::int8 {
 namespace {
 
-// The matrix product's order of k, (ky, kx, channel), as positions in the (channel, ky, kx) order in
-// which ONNX stores weights.
+// The matrix product's order of k, (ky, kx, channel), as positions in the (channel, ky, kx) order
+// in which ONNX stores weights.
 std::vector<int64_t> weight_order(const Int8ConvSpec& spec) {
   std::vector<int64_t> order;
   const int64_t channels = spec.group_in_channels();
@@ -48,8 +48,9 @@ class ProductConv final : public Int8ConvKernel {
     init_ = make_init(b_, bias, tile_zero(spec.input_type, spec.input_zero, row));
     run_sums_ = sum_runs(b_);
     double max_abs = 255.0 * 255.0 * static_cast<double>(source.k);
-    for (int32_t v : bias) max_abs = std::max(max_abs, 255.0 * 255.0 * static_cast<double>(source.k) +
-                                                           std::abs(static_cast<double>(v)));
+    for (int32_t v : bias)
+      max_abs = std::max(max_abs, 255.0 * 255.0 * static_cast<double>(source.k) +
+                                      std::abs(static_cast<double>(v)));
     stage_.emplace(spec.output, b_.channel_of(), max_abs);
   }
 
@@ -144,8 +145,7 @@ class ProductConv final : public Int8ConvKernel {
 
   Tensor padded_init(const LineRuns& runs) const {
     Tensor out = init_.clone();
-    const auto zero =
-        static_cast<uint32_t>(tile_zero(spec_.input_type, spec_.input_zero, row_));
+    const auto zero = static_cast<uint32_t>(tile_zero(spec_.input_type, spec_.input_zero, row_));
     for (int64_t run = 0; run < b_.runs; ++run) {
       if (run >= runs.first && run < runs.first + runs.count) continue;
       const int32_t* sums = run_sums_.data<int32_t>() + run * b_.columns();

@@ -21,9 +21,9 @@ struct InterleaveArgs {
   const uint8_t* line[4];  ///< first column, first channel of the block
   int64_t line_step[4];    ///< bytes from one column to the next; 0 for a line of padding
   int64_t columns;
-  int lanes;      ///< width of the block in 16-byte lanes: 1, 2 or 4
-  int channels;   ///< channels that exist, <= 16 * lanes
-  uint8_t flip;   ///< xor-ed to every byte
+  int lanes;            ///< width of the block in 16-byte lanes: 1, 2 or 4
+  int channels;         ///< channels that exist, <= 16 * lanes
+  uint8_t flip;         ///< xor-ed to every byte
   uint8_t* dst;         ///< quad 0, phase 0, slot of the first column
   int64_t quad_bytes;   ///< from one quad to the next
   int64_t phase_bytes;  ///< from one column phase to the next
@@ -33,14 +33,14 @@ struct InterleaveArgs {
 
 /// `rows` output rows of `vectors` vectors of 16 * lanes results each.
 struct DepthwiseTile {
-  const uint8_t* strip;        ///< quad 0 at the first output column
+  const uint8_t* strip;  ///< quad 0 at the first output column
   int64_t quad_bytes;
   const int64_t* step_offset;  ///< [steps] bytes from `strip` to the operand of a step
   int steps;                   ///< row groups x kernel columns x parts of a weight
   const int8_t* weights;       ///< [quad][step][packed_rows][16 * lanes]
   int packed_rows;
-  const int32_t* init;         ///< [quad][4 * lanes]
-  const float* scale;          ///< [quad][4 * lanes]
+  const int32_t* init;  ///< [quad][4 * lanes]
+  const float* scale;   ///< [quad][4 * lanes]
   const Stage* stage;
   int rows;
   int vectors;

@@ -1,10 +1,11 @@
 #pragma once
-// The depthwise kernel, written once over a policy D of L 16-byte lanes. An ISA file sets its target
+// The depthwise kernel, written once over a policy D of L 16-byte lanes. An ISA file sets its
+// target
 // (#pragma GCC target), includes its policy, then this header. Unnamed namespace and no standard
 // templates, as in tile_kernel.h.
 //
-// A policy has kLanes; types I (4 L int32), F (4 L float), H (8 L int16), B (16 L bytes); Narrow, the
-// constants of requantization; and Lane16 / Lane32 / Lane64, byte vectors for interleaving.
+// A policy has kLanes; types I (4 L int32), F (4 L float), H (8 L int16), B (16 L bytes); Narrow,
+// the constants of requantization; and Lane16 / Lane32 / Lane64, byte vectors for interleaving.
 
 #include <cstdint>
 
@@ -186,8 +187,8 @@ void interleave_columns(const InterleaveArgs& a) {
   }
 }
 
-/// Interleaves one phase of a narrower block of N::kBytes channels, as many columns at once as fill a
-/// vector W: their slots are neighbours. Returns the columns done, a multiple of that number.
+/// Interleaves one phase of a narrower block of N::kBytes channels, as many columns at once as fill
+/// a vector W: their slots are neighbours. Returns the columns done, a multiple of that number.
 template <class W, class N, bool kWhole>
 int64_t interleave_phase(const InterleaveArgs& a, const uint8_t* const* line, const int64_t* step,
                          uint8_t* dst, int64_t columns) {

@@ -42,10 +42,10 @@ std::vector<Block> cut_channels(int64_t channels, int max_lanes) {
 
 // How the kernel's taps become steps: row groups of four input lines, kernel columns within.
 struct Plan {
-  int out_rows = 1;     ///< output rows computed together
-  int groups = 1;       ///< groups of four interleaved input lines
+  int out_rows = 1;       ///< output rows computed together
+  int groups = 1;         ///< groups of four interleaved input lines
   int64_t line_step = 1;  ///< input rows between interleaved lines
-  int copies = 1;       ///< steps per tap: weights beyond int8 are split into a sum
+  int copies = 1;         ///< steps per tap: weights beyond int8 are split into a sum
   int steps = 1;
 };
 
@@ -115,8 +115,8 @@ class DepthwiseConv final : public Int8ConvKernel {
   const int8::Row& finish_row_;
   Plan plan_;
   std::vector<Block> blocks_;
-  Tensor weights_;  ///< [block][quad][step][out_row][vector]
-  Tensor init_;     ///< [block][quad][4 * lanes]
+  Tensor weights_;                                ///< [block][quad][step][out_row][vector]
+  Tensor init_;                                   ///< [block][quad][4 * lanes]
   std::optional<int8::StagePlan> stage_;          ///< columns as init_
   std::optional<int8::StagePlan> natural_stage_;  ///< columns in channel order, for sums
 };
@@ -169,8 +169,8 @@ void DepthwiseConv::pack(const uint8_t* weights, std::span<const int32_t> bias) 
       }
       const int32_t add = bias.empty() ? 0 : bias[static_cast<size_t>(channel)];
       max_abs = std::max(max_abs, std::abs(static_cast<double>(add)));
-      init_.data<int32_t>()[b * columns + c] = static_cast<int32_t>(
-          static_cast<uint32_t>(add) - static_cast<uint32_t>(a_zero) * sum);
+      init_.data<int32_t>()[b * columns + c] =
+          static_cast<int32_t>(static_cast<uint32_t>(add) - static_cast<uint32_t>(a_zero) * sum);
     }
   }
   max_abs += 255.0 * 255.0 * static_cast<double>(spec_.taps());
@@ -225,7 +225,8 @@ struct DepthwiseConv::Task {
     int64_t offset;  ///< of column 0 of the image, or -1
     int64_t step;    ///< from one column to the next
   };
-  /// A position: output rows [y, y + rows), columns [x, x + cols) of an image; shared by all blocks.
+  /// A position: output rows [y, y + rows), columns [x, x + cols) of an image; shared by all
+  /// blocks.
   struct Place {
     int64_t image = 0, y = 0, x = 0, cols = 0;
     int rows = 0;
@@ -406,13 +407,18 @@ void DepthwiseConv::Task::store_bytes(const Block& block, const Place& at,
   const int64_t from_step = block.lanes * kLaneBytes;
   const int64_t to_step = shape.out_pixel_stride;
   for (int r = 0; r < at.rows; ++r) {
-    const uint8_t* from =
-        scratch.results.data<uint8_t>() + r * vectors * conv.vector_bytes();
+    const uint8_t* from = scratch.results.data<uint8_t>() + r * vectors * conv.vector_bytes();
     uint8_t* to = output + pixel_of(at, r) * to_step + block.channel;
     switch (block.channels) {
-      case 8: copy_pixels<8>(to, to_step, from, from_step, at.cols); break;
-      case 16: copy_pixels<16>(to, to_step, from, from_step, at.cols); break;
-      case 32: copy_pixels<32>(to, to_step, from, from_step, at.cols); break;
+      case 8:
+        copy_pixels<8>(to, to_step, from, from_step, at.cols);
+        break;
+      case 16:
+        copy_pixels<16>(to, to_step, from, from_step, at.cols);
+        break;
+      case 32:
+        copy_pixels<32>(to, to_step, from, from_step, at.cols);
+        break;
       default:
         for (int64_t c = 0; c < at.cols; ++c) {
           std::memcpy(to + c * to_step, from + c * from_step, static_cast<size_t>(block.channels));
@@ -499,15 +505,14 @@ void DepthwiseConv::run(const Int8ConvShape& sizes, const void* input, const voi
   if (sizes.batch == 0 || sizes.out_h == 0 || sizes.out_w == 0) return;
   const Task task(*this, sizes, input, residual, output);
   const int64_t items = task.items();
-  const int64_t macs =
-      sizes.batch * sizes.out_h * sizes.out_w * spec_.out_channels * spec_.taps();
+  const int64_t macs = sizes.batch * sizes.out_h * sizes.out_w * spec_.out_channels * spec_.taps();
   const int64_t parts =
       std::clamp<int64_t>(std::min<int64_t>(macs / kMinMacsPerThread, items), 1, threads);
   if (parts == 1) {
     task.run_items(0, items);
     return;
   }
-#pragma omp parallel for num_threads(static_cast<int>(parts)) schedule(static, 1)
+#pragma omp parallel for num_threads(static_cast <int>(parts)) schedule(static, 1)
   for (int64_t i = 0; i < parts; ++i) {
     task.run_items(items * i / parts, items * (i + 1) / parts);
   }
@@ -520,9 +525,10 @@ bool is_depthwise(const Int8ConvSpec& spec) {
          spec.groups > 1;
 }
 
-Result<std::shared_ptr<const Int8ConvKernel>> prepare_int8_depthwise(
-    const Int8ConvSpec& spec, const void* weights, std::span<const int32_t> bias,
-    std::optional<Isa> isa) {
+Result<std::shared_ptr<const Int8ConvKernel>> prepare_int8_depthwise(const Int8ConvSpec& spec,
+                                                                     const void* weights,
+                                                                     std::span<const int32_t> bias,
+                                                                     std::optional<Isa> isa) {
   FEWBIT_TRY(validate(spec));
   if (!is_depthwise(spec)) {
     return bad_input("depthwise convolution: {} groups, {} inputs, {} outputs", spec.groups,

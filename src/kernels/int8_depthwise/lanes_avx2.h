@@ -1,6 +1,6 @@
 #pragma once
-// The policies of depthwise_kernel.h on 256 bits: two lanes, with AVX-VNNI's dot product or, on AVX2
-// alone, exact widening to 16 bits. Include after setting the target.
+// The policies of depthwise_kernel.h on 256 bits: two lanes, with AVX-VNNI's dot product or, on
+// AVX2 alone, exact widening to 16 bits. Include after setting the target.
 
 #include <immintrin.h>
 

@@ -1,6 +1,6 @@
 #pragma once
-// Byte vectors of one and two 16-byte lanes for interleaving, in any target with AVX2. Include after
-// setting the target.
+// Byte vectors of one and two 16-byte lanes for interleaving, in any target with AVX2. Include
+// after setting the target.
 
 #include <immintrin.h>
 
@@ -27,9 +27,7 @@ struct Lane16 {
     for (int i = 0; i < n; ++i) bytes[i] = p[i];
     return load(bytes);
   }
-  FEWBIT_INLINE void store(uint8_t* p, B x) {
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), x);
-  }
+  FEWBIT_INLINE void store(uint8_t* p, B x) { _mm_storeu_si128(reinterpret_cast<__m128i*>(p), x); }
   FEWBIT_INLINE B flip(B x, B y) { return _mm_xor_si128(x, y); }
   FEWBIT_INLINE B lo8(B x, B y) { return _mm_unpacklo_epi8(x, y); }
   FEWBIT_INLINE B hi8(B x, B y) { return _mm_unpackhi_epi8(x, y); }

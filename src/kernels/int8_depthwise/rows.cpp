@@ -14,7 +14,9 @@ constexpr const DepthwiseRow* kRows[] = {
 
 }  // namespace
 
-std::span<const DepthwiseRow* const> all_depthwise_rows() { return kRows; }
+std::span<const DepthwiseRow* const> all_depthwise_rows() {
+  return kRows;
+}
 
 Result<const DepthwiseRow*> find_depthwise_row(std::optional<Isa> isa) {
   if (!isa) {

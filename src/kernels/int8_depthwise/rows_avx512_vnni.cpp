@@ -20,9 +20,12 @@ namespace {
 
 void interleave(const InterleaveArgs& a) {
   switch (a.lanes) {
-    case 1: return interleave_width<Lanes512::Lane64, Lanes512::Masked16>(a);
-    case 2: return interleave_width<Lanes512::Lane64, Lanes512::Masked32>(a);
-    default: return interleave_width<Lanes512::Lane64, Lanes512::Lane64>(a);
+    case 1:
+      return interleave_width<Lanes512::Lane64, Lanes512::Masked16>(a);
+    case 2:
+      return interleave_width<Lanes512::Lane64, Lanes512::Masked32>(a);
+    default:
+      return interleave_width<Lanes512::Lane64, Lanes512::Lane64>(a);
   }
 }
 

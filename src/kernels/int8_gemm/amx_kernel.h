@@ -1,6 +1,6 @@
 #pragma once
-// The AMX tile kernel over a tile wrapper T (tile.h). 2 x 2 tiles of sums, 32 rows times two panels,
-// share two tiles of A and two of B per 64 k:
+// The AMX tile kernel over a tile wrapper T (tile.h). 2 x 2 tiles of sums, 32 rows times two
+// panels, share two tiles of A and two of B per 64 k:
 //
 //              B panel 0 (6)   B panel 1 (7)
 //   A low (4)  sums 0          sums 1            rows of the first half

@@ -33,7 +33,9 @@ struct Split {
 };
 
 // Lines narrower than half a tile are taken two at a time.
-bool pairs_lines(const Product& p) { return p.rows.width <= p.row->max_rows / 2; }
+bool pairs_lines(const Product& p) {
+  return p.rows.width <= p.row->max_rows / 2;
+}
 
 // What threads divide: pairs of lines, lines, or the pixels of the only line.
 int64_t row_units(const Product& p) {
@@ -41,8 +43,8 @@ int64_t row_units(const Product& p) {
   return pairs_lines(p) ? (p.rows.lines + 1) / 2 : p.rows.lines;
 }
 
-// Cuts rows and panels into parts so that the busiest thread does least: its multiply-adds, plus the
-// bytes of A and B that it touches at their weight in cycles.
+// Cuts rows and panels into parts so that the busiest thread does least: its multiply-adds, plus
+// the bytes of A and B that it touches at their weight in cycles.
 Split choose_split(const Product& p, int threads) {
   const int64_t panels = p.b->groups * p.b->panels;
   const int64_t rows = p.rows.lines * p.rows.width;
@@ -176,7 +178,8 @@ class Worker {
       const uint8_t* a =
           block.band.a + i / width * block.band.line_stride + i % width * block.band.pixel_stride;
       for (int64_t offset : p_.rows.run_offset) {
-        scratch_.row_sum[static_cast<size_t>(i)] += sum_bytes(a + offset, b_.k / b_.runs, p_.a_signed);
+        scratch_.row_sum[static_cast<size_t>(i)] +=
+            sum_bytes(a + offset, b_.k / b_.runs, p_.a_signed);
       }
     }
   }
@@ -204,8 +207,8 @@ class Worker {
     const int64_t full = count / p_.row->max_rows * p_.row->max_rows;
     for (int64_t line = 0; line < block.lines.size();) {
       set_runs(block.lines.begin + line, packed_panel, t);
-      const bool pair = pairs_lines(p_) && line + 1 < block.lines.size() &&
-                        same_runs(block.lines.begin + line);
+      const bool pair =
+          pairs_lines(p_) && line + 1 < block.lines.size() && same_runs(block.lines.begin + line);
       if (pair) {
         t.rows = static_cast<int>(2 * count);
         run_tiles(block, line, {0, 2 * count}, true, channel, t, f);
@@ -248,8 +251,7 @@ class Worker {
     t.tiles = static_cast<int>(x.size() / t.rows);
     t.a[0] = block.band.a + line * block.band.line_stride + x.begin * block.band.pixel_stride;
     t.a[1] = t.a[0] + (two_lines ? block.band.line_stride : half * block.band.pixel_stride);
-    const int64_t row =
-        (block.lines.begin + line) * p_.rows.width + block.pixels.begin + x.begin;
+    const int64_t row = (block.lines.begin + line) * p_.rows.width + block.pixels.begin + x.begin;
     f.out = p_.out + row * p_.out_stride + channel * output_element_bytes(p_.stage->type);
     if (p_.residual != nullptr) f.residual = p_.residual + row * p_.residual_stride + channel;
     if (p_.row_scale != nullptr) f.row_scale = p_.row_scale + row;
@@ -291,7 +293,7 @@ void run_product(const Product& p, int threads) {
     run_part(p, split, 0);
     return;
   }
-#pragma omp parallel for num_threads(static_cast<int>(parts)) schedule(static, 1)
+#pragma omp parallel for num_threads(static_cast <int>(parts)) schedule(static, 1)
   for (int64_t i = 0; i < parts; ++i) run_part(p, split, i);
 }
 

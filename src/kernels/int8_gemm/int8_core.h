@@ -83,11 +83,11 @@ struct FinishArgs {
   uint8_t* out;
   int64_t out_stride;  ///< bytes
   const uint8_t* residual;
-  int64_t residual_stride;    ///< bytes
-  const float* row_scale;     ///< null, or [rows]
-  const int32_t* row_zero;    ///< null, or [rows]: acc -= row_zero[r] * col_sum[c]
-  const int32_t* row_sum;     ///< null, or [rows]: acc -= row_sum[r] * col_zero[c]
-  const int32_t* col_sum;     ///< packed arrays
+  int64_t residual_stride;  ///< bytes
+  const float* row_scale;   ///< null, or [rows]
+  const int32_t* row_zero;  ///< null, or [rows]: acc -= row_zero[r] * col_sum[c]
+  const int32_t* row_sum;   ///< null, or [rows]: acc -= row_sum[r] * col_zero[c]
+  const int32_t* col_sum;   ///< packed arrays
   const int32_t* col_zero;
 };
 
@@ -95,13 +95,13 @@ struct FinishArgs {
 struct Row {
   Isa isa;
   const char* label;
-  bool emulated;      ///< computes what the instruction set would, in plain C++ (tests only)
-  int k_multiple;     ///< K of A and B is padded to this
-  bool signed_a;      ///< takes int8 A as it is; otherwise A is shifted to unsigned
-  int max_rows;       ///< rows of a full tile
+  bool emulated;   ///< computes what the instruction set would, in plain C++ (tests only)
+  int k_multiple;  ///< K of A and B is padded to this
+  bool signed_a;   ///< takes int8 A as it is; otherwise A is shifted to unsigned
+  int max_rows;    ///< rows of a full tile
   int max_panels;
-  void (*begin)();    ///< called by a thread before its first tile, may be null
-  void (*end)();      ///< and after its last
+  void (*begin)();  ///< called by a thread before its first tile, may be null
+  void (*end)();    ///< and after its last
   void (*tile)(const TileArgs& tiles, const FinishArgs& finish);
   /// Finishes sums in memory: rows of kTileCols int32.
   void (*finish)(const int32_t* acc, int rows, const FinishArgs& finish);
@@ -176,18 +176,18 @@ struct LineRuns {
   const int32_t* init = nullptr;
 };
 
-/// The rows of A as lines of pixels. A matrix is one line; a convolution has the lines of its output
-/// images. A block of them is found in place or copied into a band, padded and shifted as the tile
-/// wants it.
+/// The rows of A as lines of pixels. A matrix is one line; a convolution has the lines of its
+/// output images. A block of them is found in place or copied into a band, padded and shifted as
+/// the tile wants it.
 struct RowSource {
   int64_t lines = 1;
   int64_t width = 0;            ///< pixels of a line
   int64_t lines_per_image = 1;  ///< a block never crosses from one image to the next
   std::vector<int64_t> run_offset;
   std::vector<LineRuns> line_runs;  ///< [lines_per_image], or empty: all runs
-  Band in_place;             ///< of line 0, if `copy` is not set
-  int64_t group_offset = 0;  ///< in place: bytes from one group to the next
-  int64_t image_stride = 0;  ///< in place: bytes from one image to the next
+  Band in_place;                    ///< of line 0, if `copy` is not set
+  int64_t group_offset = 0;         ///< in place: bytes from one group to the next
+  int64_t image_stride = 0;         ///< in place: bytes from one image to the next
   /// Bytes of a band of that many lines and pixels.
   std::function<int64_t(int64_t lines, int64_t pixels)> band_bytes;
   /// Copies pixels [x, x + pixels) of lines [line, line + lines) to `band` and says where they are.

@@ -47,7 +47,8 @@ int8::PackSource source_of(const Int8GemmSpec& spec, const void* b, int64_t b_st
   return source;
 }
 
-// Rows of A are used in place where the tile can read them so; otherwise copied, padded and shifted.
+// Rows of A are used in place where the tile can read them so; otherwise copied, padded and
+// shifted.
 int8::RowSource rows_of(const Int8GemmSpec& spec, const Row& row, const PackedB& b,
                         const uint8_t* a, int64_t a_stride, int64_t m) {
   int8::RowSource rows;
@@ -122,7 +123,8 @@ Result<Int8Gemm> Int8Gemm::prepare(const Int8GemmSpec& spec, const void* b,
   impl->spec = spec;
   FEWBIT_ASSIGN(impl->row, int8::find_row(isa));
   int8::pack_b(source_of(spec, b, 0), *impl->row, impl->b);
-  impl->init = int8::make_init(impl->b, bias, int8::tile_zero(spec.a_type, spec.a_zero, *impl->row));
+  impl->init =
+      int8::make_init(impl->b, bias, int8::tile_zero(spec.a_type, spec.a_zero, *impl->row));
   impl->init_no_zero = int8::make_init(impl->b, bias, 0);
   const double max_abs = 255.0 * 255.0 * static_cast<double>(spec.k) + largest_abs(bias);
   impl->stage.emplace(spec.output, impl->b.channel_of(), max_abs);
@@ -140,8 +142,12 @@ void Int8Gemm::run(const Int8GemmCall& call, int threads) const {
   int8::run_product(p, threads);
 }
 
-int64_t Int8Gemm::packed_bytes() const { return impl_->b.data.bytes(); }
-Isa Int8Gemm::isa() const { return impl_->row->isa; }
+int64_t Int8Gemm::packed_bytes() const {
+  return impl_->b.data.bytes();
+}
+Isa Int8Gemm::isa() const {
+  return impl_->row->isa;
+}
 
 Status run_int8_gemm_dynamic(const Int8GemmSpec& spec, const Int8GemmCall& call, const void* b,
                              int64_t b_stride, std::span<const Int8GemmBatch> batches, int threads,

@@ -40,8 +40,8 @@ struct Int8GemmSpec {
   DType a_type = DType::kUint8;
   int32_t a_zero = 0;
   DType b_type = DType::kInt8;
-  bool b_transposed = false;     ///< B is stored [n, k]
-  std::vector<int32_t> b_zero;   ///< empty (all 0), one, or one per column
+  bool b_transposed = false;    ///< B is stored [n, k]
+  std::vector<int32_t> b_zero;  ///< empty (all 0), one, or one per column
   Int8OutputSpec output;
 };
 
@@ -53,7 +53,7 @@ struct Int8GemmCall {
   const void* a = nullptr;
   int64_t a_stride = 0;  ///< 0: k
   void* c = nullptr;
-  int64_t c_stride = 0;  ///< 0: n
+  int64_t c_stride = 0;            ///< 0: n
   const void* residual = nullptr;  ///< with output.residual: laid out as C
   int64_t residual_stride = 0;     ///< 0: n
   /// Per-row quantization of A: both null, or row_scale (float32 output only), or both.

@@ -28,7 +28,9 @@ int32_t random_zero(DType type) {
   return static_cast<int32_t>(type == DType::kUint8 ? uniform(0, 255) : uniform(-128, 127));
 }
 
-DType random_type() { return uniform(0, 1) == 0 ? DType::kUint8 : DType::kInt8; }
+DType random_type() {
+  return uniform(0, 1) == 0 ? DType::kUint8 : DType::kInt8;
+}
 
 std::vector<Isa> native_isas() {
   std::vector<Isa> out;
@@ -107,10 +109,10 @@ struct Case {
   }
 
   std::string describe() const {
-    return fmt::format("m {} n {} k {} a {} zero {} b {} zeros {} transposed {} output {} rows {} {}",
-                       call.m, spec.n, spec.k, name_of(spec.a_type), spec.a_zero,
-                       name_of(spec.b_type), spec.b_zero.size(), spec.b_transposed,
-                       name_of(spec.output.type), row_scale.size(), row_zero.size());
+    return fmt::format(
+        "m {} n {} k {} a {} zero {} b {} zeros {} transposed {} output {} rows {} {}", call.m,
+        spec.n, spec.k, name_of(spec.a_type), spec.a_zero, name_of(spec.b_type), spec.b_zero.size(),
+        spec.b_transposed, name_of(spec.output.type), row_scale.size(), row_zero.size());
   }
 };
 
@@ -166,8 +168,8 @@ TEST(Int8Gemm, RandomDynamicMatchesReference) {
       std::vector<uint8_t> out = c.empty_output();
       c.bind(out);
       const Int8GemmBatch one = {};
-      const Status done = run_int8_gemm_dynamic(c.spec, c.call, c.b.data(), c.b_stride, {&one, 1},
-                                                1, isa);
+      const Status done =
+          run_int8_gemm_dynamic(c.spec, c.call, c.b.data(), c.b_stride, {&one, 1}, 1, isa);
       ASSERT_TRUE(done.ok()) << done.error().message;
       ASSERT_EQ(out, c.expected) << name_of(isa) << ": " << c.describe();
     }

@@ -10,9 +10,9 @@
 //   float32: f = min(max(float(acc) * scale[c] + float_bias[c], float_lo), float_hi)
 //   int32:   acc
 //
-// rne rounds to nearest, ties to even. Every float operation is a single-precision one, in the order
-// written and not contracted, so that results are the same bits on every instruction set and equal
-// those of ONNX Runtime's MlasRequantizeOutput and QLinearAdd.
+// rne rounds to nearest, ties to even. Every float operation is a single-precision one, in the
+// order written and not contracted, so that results are the same bits on every instruction set and
+// equal those of ONNX Runtime's MlasRequantizeOutput and QLinearAdd.
 
 #include <cstdint>
 #include <limits>

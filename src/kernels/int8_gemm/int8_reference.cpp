@@ -74,10 +74,10 @@ void int8_gemm_reference(const Int8GemmSpec& spec, const void* b, int64_t b_stri
         acc += int64_t{byte_at(call.a, m * a_stride + k, spec.a_type) - a_zero} *
                (byte_at(b, at, spec.b_type) - b_zero);
       }
-      const int32_t residual = call.residual == nullptr
-                                   ? 0
-                                   : byte_at(call.residual, m * residual_stride + n,
-                                             spec.output.type);
+      const int32_t residual =
+          call.residual == nullptr
+              ? 0
+              : byte_at(call.residual, m * residual_stride + n, spec.output.type);
       int8_output_reference(spec.output, n, static_cast<int32_t>(acc), residual,
                             call.row_scale != nullptr ? call.row_scale + m : nullptr, call.c,
                             m * c_stride + n);

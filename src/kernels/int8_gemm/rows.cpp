@@ -6,17 +6,16 @@ namespace {
 constexpr const Row* kRows[] = {
     &kScalarRow,
 #if defined(__x86_64__)
-    &kAvx2Row,
-    &kAvxVnniRow,
-    &kAvx512VnniRow,
-    &kAmxRow,
+    &kAvx2Row,        &kAvxVnniRow, &kAvx512VnniRow, &kAmxRow,
 #endif
     &kAmxEmulatedRow,
 };
 
 }  // namespace
 
-std::span<const Row* const> all_rows() { return kRows; }
+std::span<const Row* const> all_rows() {
+  return kRows;
+}
 
 Result<const Row*> find_row(std::optional<Isa> isa) {
   if (!isa) {

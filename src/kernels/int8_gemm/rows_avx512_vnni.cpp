@@ -1,5 +1,5 @@
-// The AVX512-VNNI row. Tiles of 14 rows and two panels use 28 of the 32 registers for sums: per four
-// k, 2 loads of B and 14 broadcasts of A feed 28 VPDPBUSD.
+// The AVX512-VNNI row. Tiles of 14 rows and two panels use 28 of the 32 registers for sums: per
+// four k, 2 loads of B and 14 broadcasts of A feed 28 VPDPBUSD.
 
 #if defined(__x86_64__)
 

@@ -1,7 +1,7 @@
 #pragma once
 // The AMX tile registers behind a small wrapper, and a twin that computes the same in plain C++, so
-// that code written against the wrapper is tested on machines without AMX (Intel SDM vol. 1, chapter
-// 18; the instructions TILELOADD, TDPBUSD, TDPBSSD, TILESTORED).
+// that code written against the wrapper is tested on machines without AMX (Intel SDM vol. 1,
+// chapter 18; the instructions TILELOADD, TDPBUSD, TDPBSSD, TILESTORED).
 //
 // A tile has up to 16 rows of up to 64 bytes. dot<C, A, B>: C[m][n] += sum over k of A[m][k] *
 // B[k / 4][4 n + k % 4], int32; A unsigned or signed bytes, B signed.
@@ -28,8 +28,8 @@ struct alignas(64) TileConfig {
 static_assert(sizeof(TileConfig) == 64);
 
 #if defined(__x86_64__)
-/// The registers themselves. Only code that isa_runs_here(Isa::kAmx) reaches may call it. Written in
-/// assembly because the compiler's intrinsics want tile numbers as literals.
+/// The registers themselves. Only code that isa_runs_here(Isa::kAmx) reaches may call it. Written
+/// in assembly because the compiler's intrinsics want tile numbers as literals.
 struct NativeTile {
   static void configure(const TileConfig& config) {
     __asm__ volatile("ldtilecfg %0" : : "m"(config) : "memory");

@@ -21,8 +21,8 @@ namespace {
 inline constexpr int kAccStride = kTileCols;
 
 /// Addresses of the rows of A: up to seven rows from each of two base registers need only the
-/// stride, its triple and its quintuple, so that 14 rows fit in the general registers. The empty asm
-/// statement keeps the compiler from deriving all rows from one base again.
+/// stride, its triple and its quintuple, so that 14 rows fit in the general registers. The empty
+/// asm statement keeps the compiler from deriving all rows from one base again.
 template <int R>
 struct RowBases {
   static constexpr int kHalf = (R + 1) / 2;
@@ -37,10 +37,14 @@ struct RowBases {
   FEWBIT_INLINE const uint8_t* row(int r) const {
     const uint8_t* from = base[r / kHalf];
     switch (r % kHalf) {
-      case 3: return from + stride3;
-      case 5: return from + stride5;
-      case 6: return from + 2 * stride3;
-      default: return from + (r % kHalf) * stride;
+      case 3:
+        return from + stride3;
+      case 5:
+        return from + stride5;
+      case 6:
+        return from + 2 * stride3;
+      default:
+        return from + (r % kHalf) * stride;
     }
   }
   FEWBIT_INLINE void advance(int64_t bytes) {
@@ -134,8 +138,8 @@ FEWBIT_INLINE typename V::I add_residual(typename V::I q, typename V::I residual
   const typename V::F rx = V::set_f(s.product_ratio);
   const typename V::F ry = V::set_f(s.residual_ratio);
   const typename V::F fixed = V::set_f(s.fixed);
-  typename V::F sum = s.residual_first ? V::fma(y, ry, V::fma(x, rx, fixed))
-                                       : V::fma(x, rx, V::fma(y, ry, fixed));
+  typename V::F sum =
+      s.residual_first ? V::fma(y, ry, V::fma(x, rx, fixed)) : V::fma(x, rx, V::fma(y, ry, fixed));
   sum = V::max(sum, V::set_f(static_cast<float>(s.lo2)));
   sum = V::min(sum, V::set_f(static_cast<float>(s.hi2)));
   return V::round(sum);

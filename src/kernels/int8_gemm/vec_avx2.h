@@ -128,8 +128,8 @@ struct Vec256 {
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r) {
       const I q = round(mul(to_f(sum[r][0]), scale));
-      const __m256i words = _mm256_permute4x64_epi64(
-          _mm256_adds_epi16(_mm256_packs_epi32(q.x, q.y), zero), 0xD8);
+      const __m256i words =
+          _mm256_permute4x64_epi64(_mm256_adds_epi16(_mm256_packs_epi32(q.x, q.y), zero), 0xD8);
       const __m128i bytes =
           _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
       _mm_storeu_si128(reinterpret_cast<__m128i*>(f.out + r * f.out_stride),

@@ -43,9 +43,7 @@ struct VecAvx512 {
   FEWBIT_INLINE F max(F x, F y) { return _mm512_max_ps(x, y); }
 
   FEWBIT_INLINE __mmask16 first(int n) { return static_cast<__mmask16>((1U << n) - 1U); }
-  FEWBIT_INLINE void store_i_n(int32_t* p, I v, int n) {
-    _mm512_mask_storeu_epi32(p, first(n), v);
-  }
+  FEWBIT_INLINE void store_i_n(int32_t* p, I v, int n) { _mm512_mask_storeu_epi32(p, first(n), v); }
   FEWBIT_INLINE void store_f_n(float* p, F v, int n) { _mm512_mask_storeu_ps(p, first(n), v); }
   FEWBIT_INLINE void store_low_bytes_n(uint8_t* p, I v, int n) {
     _mm_mask_storeu_epi8(p, first(n), _mm512_cvtepi32_epi8(v));
@@ -58,9 +56,9 @@ struct VecAvx512 {
   }
 
   /// Requantizes straight from the registers in the commonest case: 8 bits, no residual, table or
-  /// per-row correction. Four registers of sums narrow to one of bytes: saturating packs work inside
-  /// 128-bit lanes, and one permutation of 32-bit groups puts the lanes back in order. Saturation
-  /// also does the clamping to the type; int8 is computed as uint8 shifted by 128.
+  /// per-row correction. Four registers of sums narrow to one of bytes: saturating packs work
+  /// inside 128-bit lanes, and one permutation of 32-bit groups puts the lanes back in order.
+  /// Saturation also does the clamping to the type; int8 is computed as uint8 shifted by 128.
   template <int R, int P>
   FEWBIT_INLINE bool store_fused(const I (&sum)[R][P], const FinishArgs& f) {
     const Stage& s = *f.stage;

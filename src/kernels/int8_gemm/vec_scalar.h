@@ -99,7 +99,8 @@ struct VecScalar {
     return each<I>([&](int i) { return i < n ? static_cast<int32_t>(p[i]) : 0; });
   }
   static I load_s8_n(const uint8_t* p, int n) {
-    return each<I>([&](int i) { return i < n ? static_cast<int32_t>(static_cast<int8_t>(p[i])) : 0; });
+    return each<I>(
+        [&](int i) { return i < n ? static_cast<int32_t>(static_cast<int8_t>(p[i])) : 0; });
   }
   template <int R, int P>
   static bool store_fused(const I (&)[R][P], const FinishArgs&) {

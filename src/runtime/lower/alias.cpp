@@ -18,13 +18,15 @@ Result<bool> alias_first_input(Lowering& lowering, const Node& node) {
 }
 
 constexpr LowerRow kRows[] = {
-    {"", "Reshape", alias_first_input},   {"", "Flatten", alias_first_input},
-    {"", "Squeeze", alias_first_input},   {"", "Unsqueeze", alias_first_input},
+    {"", "Reshape", alias_first_input},  {"", "Flatten", alias_first_input},
+    {"", "Squeeze", alias_first_input},  {"", "Unsqueeze", alias_first_input},
     {"", "Identity", alias_first_input},
 };
 
 }  // namespace
 
-std::span<const LowerRow> alias_rows() { return kRows; }
+std::span<const LowerRow> alias_rows() {
+  return kRows;
+}
 
 }  // namespace fewbit::lower

@@ -64,6 +64,8 @@ constexpr LowerRow kRows[] = {
 
 }  // namespace
 
-std::span<const LowerRow> binary_rows() { return kRows; }
+std::span<const LowerRow> binary_rows() {
+  return kRows;
+}
 
 }  // namespace fewbit::lower

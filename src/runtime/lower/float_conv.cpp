@@ -93,8 +93,8 @@ Result<bool> lower_conv(Lowering& lowering, const Node& node, int64_t weight_cha
   auto step = std::make_unique<FloatConvStep<Primitive>>(std::move(conv), source, residual, target);
   step->weight_bytes = w->bytes();
   int64_t per_output = w->elements() / w->dim(weight_channel_axis);
-  step->macs = transposed ? elements_of(in) * w->elements() / w->dim(0)
-                          : elements_of(out) * per_output;
+  step->macs =
+      transposed ? elements_of(in) * w->elements() / w->dim(0) : elements_of(out) * per_output;
   lowering.add(std::move(step), node);
   return true;
 }
@@ -111,6 +111,8 @@ constexpr LowerRow kRows[] = {{"", "Conv", lower_float_conv},
 
 }  // namespace
 
-std::span<const LowerRow> float_conv_rows() { return kRows; }
+std::span<const LowerRow> float_conv_rows() {
+  return kRows;
+}
 
 }  // namespace fewbit::lower

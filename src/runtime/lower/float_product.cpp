@@ -1,5 +1,5 @@
-// MatMul and Gemm in float32 -> oneDNN, with a constant bias (Gemm's C, or an Add behind MatMul) and
-// the activation fused.
+// MatMul and Gemm in float32 -> oneDNN, with a constant bias (Gemm's C, or an Add behind MatMul)
+// and the activation fused.
 
 #include "kernels/dnnl/dnnl.h"
 #include "runtime/lower/tables.h"
@@ -44,7 +44,8 @@ Result<bool> lower_product(Lowering& lowering, const Node& node, Operands p) {
   const Graph& graph = lowering.graph();
   ValueId result = node.output(0);
   const Dims out = lowering.dims(result);
-  if (elements_of(out) == 0 || elements_of(p.a.dims) == 0 || elements_of(p.b.dims) == 0) return false;
+  if (elements_of(out) == 0 || elements_of(p.a.dims) == 0 || elements_of(p.b.dims) == 0)
+    return false;
   if (p.bias == nullptr) {
     NodeId reader = lowering.fusable_reader(result);
     if (reader != kNone && graph.node(reader).is("Add")) {
@@ -128,6 +129,8 @@ constexpr LowerRow kRows[] = {{"", "MatMul", lower_matmul}, {"", "Gemm", lower_g
 
 }  // namespace
 
-std::span<const LowerRow> float_product_rows() { return kRows; }
+std::span<const LowerRow> float_product_rows() {
+  return kRows;
+}
 
 }  // namespace fewbit::lower

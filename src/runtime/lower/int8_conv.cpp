@@ -143,6 +143,8 @@ constexpr LowerRow kRows[] = {{"", "QLinearConv", lower_qlinear_conv}};
 
 }  // namespace
 
-std::span<const LowerRow> int8_conv_rows() { return kRows; }
+std::span<const LowerRow> int8_conv_rows() {
+  return kRows;
+}
 
 }  // namespace fewbit::lower

@@ -47,9 +47,9 @@ Result<bool> lower_quantize_rows(Lowering& lowering, const Node& node) {
   if (symmetric) {
     lowering.add(call_step("dynamic quantize, rows", {in}, {codes, scale},
                            [=](Frame& f) -> Status {
-                             pointwise::dynamic_quantize_rows_symmetric(
-                                 f.in<float>(in), f.out<int8_t>(codes), rows, cols,
-                                 f.out<float>(scale));
+                             pointwise::dynamic_quantize_rows_symmetric(f.in<float>(in),
+                                                                        f.out<int8_t>(codes), rows,
+                                                                        cols, f.out<float>(scale));
                              return {};
                            }),
                  node);
@@ -165,6 +165,8 @@ constexpr LowerRow kRows[] = {{"", "DynamicQuantizeLinear", lower_dynamic_quanti
 
 }  // namespace
 
-std::span<const LowerRow> int8_dynamic_rows() { return kRows; }
+std::span<const LowerRow> int8_dynamic_rows() {
+  return kRows;
+}
 
 }  // namespace fewbit::lower

@@ -12,7 +12,9 @@
 namespace fewbit::lower {
 namespace {
 
-pointwise::QAffine affine(const QuantParams& p) { return {p.scale[0], p.zero[0]}; }
+pointwise::QAffine affine(const QuantParams& p) {
+  return {p.scale[0], p.zero[0]};
+}
 
 // Both operands in one layout: channels-last if either is there already and both have its rank.
 Layout shared_layout(const Lowering& lowering, ValueId a, ValueId b) {
@@ -158,8 +160,8 @@ Result<bool> lower_code_bound(Lowering& lowering, const Node& node) {
   lowering.add(call_step("bound per channel", {in, limit}, {out},
                          [=](Frame& f) -> Status {
                            if (is_signed) {
-                             bound_channels(f.in<int8_t>(in), f.in<int8_t>(limit), f.out<int8_t>(out),
-                                            pixels, channels);
+                             bound_channels(f.in<int8_t>(in), f.in<int8_t>(limit),
+                                            f.out<int8_t>(out), pixels, channels);
                            } else {
                              bound_channels(f.in<uint8_t>(in), f.in<uint8_t>(limit),
                                             f.out<uint8_t>(out), pixels, channels);
@@ -182,6 +184,8 @@ constexpr LowerRow kRows[] = {
 
 }  // namespace
 
-std::span<const LowerRow> int8_pointwise_rows() { return kRows; }
+std::span<const LowerRow> int8_pointwise_rows() {
+  return kRows;
+}
 
 }  // namespace fewbit::lower

@@ -10,7 +10,8 @@ namespace {
 
 class Int8GemmStep final : public Step {
  public:
-  Int8GemmStep(Int8Gemm gemm, int64_t m, SlotId a, SlotId c) : gemm_(std::move(gemm)), m_(m), a_(a), c_(c) {
+  Int8GemmStep(Int8Gemm gemm, int64_t m, SlotId a, SlotId c)
+      : gemm_(std::move(gemm)), m_(m), a_(a), c_(c) {
     kernel = fmt::format("int8_gemm/{}", name_of(gemm_.isa()));
     weight_bytes = gemm_.packed_bytes();
     reads = {a};
@@ -203,6 +204,8 @@ constexpr LowerRow kRows[] = {{"", "QLinearMatMul", lower_qlinear_matmul},
 
 }  // namespace
 
-std::span<const LowerRow> int8_product_rows() { return kRows; }
+std::span<const LowerRow> int8_product_rows() {
+  return kRows;
+}
 
 }  // namespace fewbit::lower

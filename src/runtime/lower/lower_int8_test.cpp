@@ -1,7 +1,7 @@
 // Small quantize-dequantize graphs: the fused integer network gives the codes that the plain float
-// operators between DequantizeLinear and QuantizeLinear give, within one code (the multiplication by
-// the output scale is rounded once here and twice there, which can only tip a value that lies on the
-// border of two codes), and exactly where codes are only moved.
+// operators between DequantizeLinear and QuantizeLinear give, within one code (the multiplication
+// by the output scale is rounded once here and twice there, which can only tip a value that lies on
+// the border of two codes), and exactly where codes are only moved.
 
 #include <gtest/gtest.h>
 
@@ -26,7 +26,8 @@ class QdqModel : public ModelBuilder {
     input(name, dims).requantize(name, name, p);
     return *this;
   }
-  /// A weight behind DequantizeLinear; one scale per index of `axis`, or one in all where it is < 0.
+  /// A weight behind DequantizeLinear; one scale per index of `axis`, or one in all where it is <
+  /// 0.
   QdqModel& weight(const std::string& name, const Dims& dims, int64_t axis) {
     Tensor codes = Tensor::uninitialized(DType::kInt8, dims);
     for (int8_t& c : codes.span<int8_t>()) {
@@ -43,11 +44,13 @@ class QdqModel : public ModelBuilder {
     return *this;
   }
   /// An int32 bias of n channels with the scale of the products.
-  QdqModel& bias(const std::string& name, int64_t n, const std::string& weight_name, float x_scale) {
+  QdqModel& bias(const std::string& name, int64_t n, const std::string& weight_name,
+                 float x_scale) {
     Tensor scale = weight_scales.at(weight_name).clone();
     for (float& s : scale.span<float>()) s *= x_scale;
     Tensor codes = Tensor::uninitialized(DType::kInt32, {n});
-    for (int32_t& c : codes.span<int32_t>()) c = static_cast<int32_t>(random_codes_.below(4001)) - 2000;
+    for (int32_t& c : codes.span<int32_t>())
+      c = static_cast<int32_t>(random_codes_.below(4001)) - 2000;
     constant(name + "_codes", codes).constant(name + "_scale", scale);
     constant(name + "_zero", Tensor::zeros(DType::kInt32, scale.dims()));
     node("DequantizeLinear", {name + "_codes", name + "_scale", name + "_zero"}, name,
@@ -64,8 +67,8 @@ int code(const Tensor& t, int64_t i) {
   return t.type() == DType::kInt8 ? t.data<int8_t>()[i] : t.data<uint8_t>()[i];
 }
 
-// The output `y_codes` both ways, on three random inputs each; `float_ops` may not be in the executed
-// graph. Returns it, printed.
+// The output `y_codes` both ways, on three random inputs each; `float_ops` may not be in the
+// executed graph. Returns it, printed.
 std::string expect_integer(QdqModel& b, int tolerance, const test::Names& float_ops,
                            const std::string& output = "y_codes") {
   b.output({output});
@@ -77,7 +80,8 @@ std::string expect_integer(QdqModel& b, int tolerance, const test::Names& float_
     Feeds feeds;
     for (ValueId id : b.graph.inputs) {
       const Value& v = b.graph.value(id);
-      feeds.emplace_back(v.name, random_tensor(*v.type.static_dims(), 17 * seed + feeds.size(), -2, 2));
+      feeds.emplace_back(v.name,
+                         random_tensor(*v.type.static_dims(), 17 * seed + feeds.size(), -2, 2));
     }
     auto e = test::run(reference, feeds);
     auto a = test::run(session, feeds);
@@ -106,7 +110,7 @@ std::string expect_integer(QdqModel& b, int tolerance, const test::Names& float_
 }
 
 struct ConvCase {
-  int64_t axis;         // of the weight's scales
+  int64_t axis;  // of the weight's scales
   int64_t groups;
   bool bias;
   std::string activation;  // "", Relu, Clip
@@ -256,8 +260,8 @@ TEST(LowerInt8, ConcatOfEqualAndOfOtherScales) {
 }
 
 TEST(LowerInt8, Pools) {
-  const NodeAttributes window = {{"kernel_shape", Ints{3, 3}}, {"pads", Ints{1, 1, 1, 1}},
-                                 {"strides", Ints{2, 2}}};
+  const NodeAttributes window = {
+      {"kernel_shape", Ints{3, 3}}, {"pads", Ints{1, 1, 1, 1}}, {"strides", Ints{2, 2}}};
   QdqModel max;
   max.activation("x", {2, 5, 9, 8}, {0.016F, 120}).node("MaxPool", {"x_real"}, "p", window);
   max.requantize("p", "y", {0.016F, 120});
@@ -306,7 +310,8 @@ TEST(LowerInt8, MovesKeepTheCodes) {
     test::Names inputs = {"x_real"};
     for (size_t i = 0; i < parameters.size(); ++i) {
       inputs.push_back(fmt::format("p{}", i));
-      b.constant(inputs.back(), Tensor::from({static_cast<int64_t>(parameters[i].size())}, parameters[i]));
+      b.constant(inputs.back(),
+                 Tensor::from({static_cast<int64_t>(parameters[i].size())}, parameters[i]));
     }
     b.node(op, inputs, "m", attributes).requantize("m", "y", p);
     EXPECT_EQ(expect_integer(b, 0, {}).find("DequantizeLinear"), std::string::npos) << op;
@@ -337,7 +342,8 @@ TEST(LowerInt8, AWholeBlockStaysOnIntegers) {
   b.weight("w2", {16, 1, 3, 3}, 0).weight("w3", {8, 16, 1, 1}, 0).weight("w4", {8, 10}, -1);
   b.node("Conv", {"x_real", "w1"}, "c1", {{"strides", Ints{2, 2}}}).node("Relu", {"c1"}, "r1");
   b.requantize("r1", "a", {0.02F, 0});
-  b.node("Conv", {"a_real", "w2"}, "c2", {{"group", int64_t{16}}}).requantize("c2", "b", {0.02F, 128});
+  b.node("Conv", {"a_real", "w2"}, "c2", {{"group", int64_t{16}}})
+      .requantize("c2", "b", {0.02F, 128});
   b.node("Conv", {"b_real", "w3"}, "c3").requantize("c3", "c", {0.03F, 128});
   b.node("GlobalAveragePool", {"c_real"}, "g").requantize("g", "d", {0.005F, 128});
   b.node("Flatten", {"d_real"}, "f").requantize("f", "e", {0.005F, 128});

@@ -65,8 +65,8 @@ class PlainStep final : public Step {
     Tensor& target = place.tensor();
     if (!result.is_tensor() || result.tensor().type() != target.type() ||
         result.tensor().dims() != target.dims()) {
-      return bad_input("{}: output {} was inferred as {}{} and came out as {}", node_.label(), index,
-                       name_of(target.type()), to_string(target.dims()),
+      return bad_input("{}: output {} was inferred as {}{} and came out as {}", node_.label(),
+                       index, name_of(target.type()), to_string(target.dims()),
                        result.is_tensor() ? fmt::format("{}{}", name_of(result.tensor().type()),
                                                         to_string(result.tensor().dims()))
                                           : "no tensor");
@@ -107,7 +107,9 @@ class ConvertLayoutStep final : public Step {
   int element_bytes_;
 };
 
-bool convertible(DType type) { return bits_of(type) >= 8 && bits_of(type) <= 64; }
+bool convertible(DType type) {
+  return bits_of(type) >= 8 && bits_of(type) <= 64;
+}
 
 }  // namespace
 
@@ -134,7 +136,9 @@ const Dims& Lowering::dims(ValueId id) const {
   return *dims_[static_cast<size_t>(id)];
 }
 
-Layout Lowering::layout(ValueId id) const { return first_layout_[static_cast<size_t>(id)]; }
+Layout Lowering::layout(ValueId id) const {
+  return first_layout_[static_cast<size_t>(id)];
+}
 
 bool Lowering::is_available(ValueId id) const {
   return graph_.constant(id) != nullptr || slots_.find({id, layout(id)}) != slots_.end();

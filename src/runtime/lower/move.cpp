@@ -52,8 +52,8 @@ bool add_concat(Lowering& lowering, const Node& node, const std::vector<ValueId>
                            auto* to = f.out<std::byte>(target);
                            for (const ConcatPart& p : parts) {
                              if (p.mapped) {
-                               pointwise::map_rows(f.in(p.slot), p.row_bytes, to, out_row_bytes, outer,
-                                                   p.row_bytes, p.lut);
+                               pointwise::map_rows(f.in(p.slot), p.row_bytes, to, out_row_bytes,
+                                                   outer, p.row_bytes, p.lut);
                              } else {
                                pointwise::copy_rows(f.in(p.slot), p.row_bytes, to, out_row_bytes,
                                                     outer, p.row_bytes);
@@ -107,7 +107,8 @@ Result<bool> lower_transpose(Lowering& lowering, const Node& node) {
   SlotId out = lowering.define(node.output(0), Layout::kPlain);
   lowering.add(call_step("pointwise/transpose", {in}, {out},
                          [=](Frame& f) -> Status {
-                           return pointwise::transpose(f.in(in), f.out(out), element_bytes, dims, perm);
+                           return pointwise::transpose(f.in(in), f.out(out), element_bytes, dims,
+                                                       perm);
                          }),
                node);
   return true;
@@ -187,7 +188,8 @@ Result<bool> lower_slice(Lowering& lowering, const Node& node) {
   box.source_strides = logical_strides(dims, layout);
   box.target_strides = logical_strides(out, layout);
   for (size_t i = 0; i < axes.size(); ++i) {
-    auto axis = static_cast<size_t>(axes[i] < 0 ? axes[i] + static_cast<int64_t>(dims.size()) : axes[i]);
+    auto axis =
+        static_cast<size_t>(axes[i] < 0 ? axes[i] + static_cast<int64_t>(dims.size()) : axes[i]);
     if (axis >= dims.size() || steps[i] == 0) return false;
     int64_t start = (*starts)[i] < 0 ? (*starts)[i] + dims[axis] : (*starts)[i];
     start = std::clamp<int64_t>(start, 0, steps[i] > 0 ? dims[axis] : dims[axis] - 1);
@@ -200,8 +202,9 @@ Result<bool> lower_slice(Lowering& lowering, const Node& node) {
   lowering.add(call_step("pointwise/slice", {in}, {target},
                          [=](Frame& f) -> Status {
                            return pointwise::copy_box(
-                               f.in<std::byte>(in) + box.source_offset * element_bytes, f.out(target),
-                               element_bytes, box.extents, box.source_strides, box.target_strides);
+                               f.in<std::byte>(in) + box.source_offset * element_bytes,
+                               f.out(target), element_bytes, box.extents, box.source_strides,
+                               box.target_strides);
                          }),
                node);
   return true;
@@ -240,22 +243,26 @@ Result<bool> lower_pad(Lowering& lowering, const Node& node) {
                          [=](Frame& f) -> Status {
                            auto* to = f.out<std::byte>(target);
                            pointwise::fill(to, element_bytes, count, value.data());
-                           return pointwise::copy_box(f.in(in), to + box.target_offset * element_bytes,
-                                                      element_bytes, box.extents, box.source_strides,
-                                                      box.target_strides);
+                           return pointwise::copy_box(
+                               f.in(in), to + box.target_offset * element_bytes, element_bytes,
+                               box.extents, box.source_strides, box.target_strides);
                          }),
                node);
   return true;
 }
 
 constexpr LowerRow kRows[] = {
-    {"", "Concat", lower_concat},       {"com.microsoft", "QLinearConcat", lower_quantized_concat},
-    {"", "Transpose", lower_transpose}, {"", "Slice", lower_slice},
+    {"", "Concat", lower_concat},
+    {"com.microsoft", "QLinearConcat", lower_quantized_concat},
+    {"", "Transpose", lower_transpose},
+    {"", "Slice", lower_slice},
     {"", "Pad", lower_pad},
 };
 
 }  // namespace
 
-std::span<const LowerRow> move_rows() { return kRows; }
+std::span<const LowerRow> move_rows() {
+  return kRows;
+}
 
 }  // namespace fewbit::lower

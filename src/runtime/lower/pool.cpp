@@ -137,8 +137,8 @@ Result<bool> lower_quantized_global(Lowering& lowering, const Node& node) {
   SlotId out = lowering.define(node.output(0), Layout::kPlain);
   lowering.add(call_step("pointwise/global_average int8", {in}, {out},
                          [=, p = *q](Frame& f) -> Status {
-                           pointwise::global_average_quantized(p.type, n, pixels, channels, f.in(in),
-                                                               p.from, f.out(out), p.to);
+                           pointwise::global_average_quantized(p.type, n, pixels, channels,
+                                                               f.in(in), p.from, f.out(out), p.to);
                            return {};
                          }),
                node);
@@ -155,6 +155,8 @@ constexpr LowerRow kRows[] = {
 
 }  // namespace
 
-std::span<const LowerRow> pool_rows() { return kRows; }
+std::span<const LowerRow> pool_rows() {
+  return kRows;
+}
 
 }  // namespace fewbit::lower

@@ -6,8 +6,8 @@
 
 namespace fewbit::lower {
 
-/// Inputs `scale` and `zero` of the node as parameters of a value of type `type`; nullopt if they are
-/// no constants or not of that type.
+/// Inputs `scale` and `zero` of the node as parameters of a value of type `type`; nullopt if they
+/// are no constants or not of that type.
 std::optional<QuantParams> operand_params(const Lowering& lowering, const Node& node, size_t scale,
                                           size_t zero, DType type);
 

@@ -35,9 +35,9 @@ Result<bool> lower_quantize(Lowering& lowering, const Node& node) {
     int64_t pixels = elements_of(dims) / std::max<int64_t>(n * channels, 1);
     lowering.add(call_step("quantize, channels last", {in}, {out},
                            [=](Frame& f) -> Status {
-                             pointwise::quantize_to_channels_last(f.in<float>(in), f.out(out), type, n,
-                                                                  channels, pixels, channels, scale,
-                                                                  zero);
+                             pointwise::quantize_to_channels_last(f.in<float>(in), f.out(out), type,
+                                                                  n, channels, pixels, channels,
+                                                                  scale, zero);
                              return {};
                            }),
                  node);
@@ -48,7 +48,8 @@ Result<bool> lower_quantize(Lowering& lowering, const Node& node) {
   SlotId out = lowering.define(y, layout);
   lowering.add(call_step("quantize", {in}, {out},
                          [=](Frame& f) -> Status {
-                           pointwise::quantize(f.in<float>(in), f.out(out), type, count, scale, zero);
+                           pointwise::quantize(f.in<float>(in), f.out(out), type, count, scale,
+                                               zero);
                            return {};
                          }),
                node);
@@ -70,7 +71,8 @@ Result<bool> lower_dequantize(Lowering& lowering, const Node& node) {
   SlotId out = lowering.define(y, layout);
   lowering.add(call_step("dequantize", {in}, {out},
                          [=](Frame& f) -> Status {
-                           pointwise::dequantize(f.in(in), type, f.out<float>(out), count, scale, zero);
+                           pointwise::dequantize(f.in(in), type, f.out<float>(out), count, scale,
+                                                 zero);
                            return {};
                          }),
                node);
@@ -86,6 +88,8 @@ constexpr LowerRow kRows[] = {
 
 }  // namespace
 
-std::span<const LowerRow> quantize_rows() { return kRows; }
+std::span<const LowerRow> quantize_rows() {
+  return kRows;
+}
 
 }  // namespace fewbit::lower

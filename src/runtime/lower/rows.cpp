@@ -59,8 +59,8 @@ Result<bool> lower_norm(Lowering& lowering, const Node& node) {
   }
   int64_t cols = dims.back();
   auto fits = [&](ValueId v) {
-    return v == kNone || (lowering.type(v) == DType::kFloat32 &&
-                          elements_of(lowering.dims(v)) == cols);
+    return v == kNone ||
+           (lowering.type(v) == DType::kFloat32 && elements_of(lowering.dims(v)) == cols);
   };
   if (!fits(node.input(1)) || !fits(node.input(2)) || elements_of(dims) == 0) return false;
   int64_t rows = elements_of(dims) / cols;
@@ -77,10 +77,9 @@ Result<bool> lower_norm(Lowering& lowering, const Node& node) {
                              pointwise::rms_norm(f.in<float>(in), f.out<float>(out), rows, cols,
                                                  f.in<float>(scale), epsilon);
                            } else {
-                             pointwise::layer_norm(f.in<float>(in), f.out<float>(out), rows, cols,
-                                                   f.in<float>(scale),
-                                                   bias == kNone ? nullptr : f.in<float>(bias),
-                                                   epsilon);
+                             pointwise::layer_norm(
+                                 f.in<float>(in), f.out<float>(out), rows, cols, f.in<float>(scale),
+                                 bias == kNone ? nullptr : f.in<float>(bias), epsilon);
                            }
                            return {};
                          }),
@@ -116,8 +115,8 @@ Result<bool> lower_reduce(Lowering& lowering, const Node& node) {
   SlotId out = lowering.define(node.output(0), Layout::kPlain);
   lowering.add(call_step("pointwise/reduce", {in}, {out},
                          [=](Frame& f) -> Status {
-                           pointwise::reduce(Op, f.in<float>(in), f.out<float>(out), s.outer, s.count,
-                                             s.inner);
+                           pointwise::reduce(Op, f.in<float>(in), f.out<float>(out), s.outer,
+                                             s.count, s.inner);
                            return {};
                          }),
                node);
@@ -138,6 +137,8 @@ constexpr LowerRow kRows[] = {
 
 }  // namespace
 
-std::span<const LowerRow> row_rows() { return kRows; }
+std::span<const LowerRow> row_rows() {
+  return kRows;
+}
 
 }  // namespace fewbit::lower

@@ -28,24 +28,40 @@ Result<bool> lower_unary(Lowering& lowering, const Node& node) {
 }
 
 constexpr LowerRow kRows[] = {
-    {"", "Relu", lower_unary},       {"", "Clip", lower_unary},
-    {"", "LeakyRelu", lower_unary},  {"", "Elu", lower_unary},
-    {"", "Selu", lower_unary},       {"", "Celu", lower_unary},
-    {"", "ThresholdedRelu", lower_unary}, {"", "Sigmoid", lower_unary},
-    {"", "HardSigmoid", lower_unary}, {"", "HardSwish", lower_unary},
-    {"", "Swish", lower_unary},      {"", "Mish", lower_unary},
-    {"", "Softplus", lower_unary},   {"", "Softsign", lower_unary},
-    {"", "Tanh", lower_unary},       {"", "Erf", lower_unary},
-    {"", "Exp", lower_unary},        {"", "Log", lower_unary},
-    {"", "Sqrt", lower_unary},       {"", "Reciprocal", lower_unary},
-    {"", "Abs", lower_unary},        {"", "Neg", lower_unary},
-    {"", "Floor", lower_unary},      {"", "Ceil", lower_unary},
-    {"", "Round", lower_unary},      {"", "Sign", lower_unary},
-    {"", "Gelu", lower_unary},       {"com.microsoft", "Gelu", lower_unary},
+    {"", "Relu", lower_unary},
+    {"", "Clip", lower_unary},
+    {"", "LeakyRelu", lower_unary},
+    {"", "Elu", lower_unary},
+    {"", "Selu", lower_unary},
+    {"", "Celu", lower_unary},
+    {"", "ThresholdedRelu", lower_unary},
+    {"", "Sigmoid", lower_unary},
+    {"", "HardSigmoid", lower_unary},
+    {"", "HardSwish", lower_unary},
+    {"", "Swish", lower_unary},
+    {"", "Mish", lower_unary},
+    {"", "Softplus", lower_unary},
+    {"", "Softsign", lower_unary},
+    {"", "Tanh", lower_unary},
+    {"", "Erf", lower_unary},
+    {"", "Exp", lower_unary},
+    {"", "Log", lower_unary},
+    {"", "Sqrt", lower_unary},
+    {"", "Reciprocal", lower_unary},
+    {"", "Abs", lower_unary},
+    {"", "Neg", lower_unary},
+    {"", "Floor", lower_unary},
+    {"", "Ceil", lower_unary},
+    {"", "Round", lower_unary},
+    {"", "Sign", lower_unary},
+    {"", "Gelu", lower_unary},
+    {"com.microsoft", "Gelu", lower_unary},
 };
 
 }  // namespace
 
-std::span<const LowerRow> unary_rows() { return kRows; }
+std::span<const LowerRow> unary_rows() {
+  return kRows;
+}
 
 }  // namespace fewbit::lower

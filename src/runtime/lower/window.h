@@ -10,8 +10,8 @@ struct Window {
   std::vector<int64_t> kernel, strides, dilations, pads_begin, pads_end;  ///< spatial_rank each
 };
 
-/// From kernel_shape (or `kernel_dims` of the weight), strides, dilations, pads and auto_pad; `in` and
-/// `out` are the spatial dimensions. nullopt if the attributes do not fit together (the plain
+/// From kernel_shape (or `kernel_dims` of the weight), strides, dilations, pads and auto_pad; `in`
+/// and `out` are the spatial dimensions. nullopt if the attributes do not fit together (the plain
 /// operator then says what is wrong).
 std::optional<Window> window_of(const Node& node, std::span<const int64_t> kernel_dims,
                                 std::span<const int64_t> in, std::span<const int64_t> out);

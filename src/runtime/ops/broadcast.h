@@ -15,9 +15,9 @@ namespace fewbit::ops {
 inline constexpr size_t kMaxBroadcastOperands = 3;
 
 struct BroadcastPlan {
-  Dims dims;                    ///< of the output
-  int64_t run = 1;              ///< elements per run
-  Dims outer;                   ///< extents of the loops over runs, outermost first
+  Dims dims;        ///< of the output
+  int64_t run = 1;  ///< elements per run
+  Dims outer;       ///< extents of the loops over runs, outermost first
   size_t operand_count = 0;
   std::array<Dims, kMaxBroadcastOperands> outer_strides;       ///< per operand, in elements
   std::array<int64_t, kMaxBroadcastOperands> run_stride = {};  ///< 0 or 1

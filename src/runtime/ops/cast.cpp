@@ -39,7 +39,9 @@ Status cast_to(OpContext& ctx) {
   return convert(ctx, to);
 }
 
-Status cast_like(OpContext& ctx) { return convert(ctx, ctx.in(1).type()); }
+Status cast_like(OpContext& ctx) {
+  return convert(ctx, ctx.in(1).type());
+}
 
 Status bit_cast(OpContext& ctx) {
   const Tensor& x = ctx.in(0);
@@ -65,6 +67,8 @@ constexpr OpRow kRows[] = {
 
 }  // namespace
 
-std::span<const OpRow> cast_table() { return kRows; }
+std::span<const OpRow> cast_table() {
+  return kRows;
+}
 
 }  // namespace fewbit::ops

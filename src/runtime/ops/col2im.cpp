@@ -33,8 +33,8 @@ Result<Geometry> read_geometry(OpContext& ctx) {
   constexpr int64_t kLimit = int64_t{1} << 31;
   for (size_t i = 0; i < n; ++i) {
     const int64_t smallest = std::min({g.image[i], g.block[i], g.strides[i], g.dilations[i]});
-    const int64_t largest = std::max({g.image[i], g.block[i], g.strides[i], g.dilations[i],
-                                      pads[i], pads[n + i]});
+    const int64_t largest =
+        std::max({g.image[i], g.block[i], g.strides[i], g.dilations[i], pads[i], pads[n + i]});
     if (smallest < 1 || largest >= kLimit || std::min(pads[i], pads[n + i]) <= -kLimit) {
       return node_error(node, "image, block, strides, dilations or pads are out of range");
     }
@@ -104,6 +104,8 @@ constexpr OpRow kRows[] = {
 
 }  // namespace
 
-std::span<const OpRow> col2im_table() { return kRows; }
+std::span<const OpRow> col2im_table() {
+  return kRows;
+}
 
 }  // namespace fewbit::ops

@@ -70,6 +70,8 @@ constexpr OpRow kRows[] = {
 
 }  // namespace
 
-std::span<const OpRow> cumulative_table() { return kRows; }
+std::span<const OpRow> cumulative_table() {
+  return kRows;
+}
 
 }  // namespace fewbit::ops

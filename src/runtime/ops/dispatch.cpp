@@ -8,7 +8,9 @@ bool is_narrow_float(DType type) {
   return is_float(type) && type != DType::kFloat32 && type != DType::kFloat64;
 }
 
-bool is_packed(DType type) { return bits_of(type) == 4 || bits_of(type) == 2; }
+bool is_packed(DType type) {
+  return bits_of(type) == 4 || bits_of(type) == 2;
+}
 
 // The unsigned unpackers zero-extend, which is what a code is.
 Tensor unpack_codes(const Tensor& packed) {

@@ -31,13 +31,12 @@ struct Types {};
 using Floats = Types<float, double>;
 using SignedIntegers = Types<int8_t, int16_t, int32_t, int64_t>;
 using UnsignedIntegers = Types<uint8_t, uint16_t, uint32_t, uint64_t>;
-using Integers =
-    Types<int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t>;
+using Integers = Types<int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t>;
 using IntegersAndBool =
     Types<int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t, bool>;
 using SignedNumbers = Types<float, double, int8_t, int16_t, int32_t, int64_t>;
-using Numbers = Types<float, double, int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t,
-                      uint64_t>;
+using Numbers =
+    Types<float, double, int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t>;
 using NumbersAndBool = Types<float, double, int8_t, int16_t, int32_t, int64_t, uint8_t, uint16_t,
                              uint32_t, uint64_t, bool>;
 
@@ -62,12 +61,18 @@ template <typename F>
 Status dispatch_storage(const Node& node, DType type, F&& f) {
   if (type == DType::kString) return f(TypeTag<std::string>{});
   switch (bits_of(type)) {
-    case 8: return f(TypeTag<uint8_t>{});
-    case 16: return f(TypeTag<uint16_t>{});
-    case 32: return f(TypeTag<uint32_t>{});
-    case 64: return f(TypeTag<uint64_t>{});
-    case 128: return f(TypeTag<Bytes16>{});
-    default: return type_error(node, type);
+    case 8:
+      return f(TypeTag<uint8_t>{});
+    case 16:
+      return f(TypeTag<uint16_t>{});
+    case 32:
+      return f(TypeTag<uint32_t>{});
+    case 64:
+      return f(TypeTag<uint64_t>{});
+    case 128:
+      return f(TypeTag<Bytes16>{});
+    default:
+      return type_error(node, type);
   }
 }
 

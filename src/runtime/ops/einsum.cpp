@@ -1,7 +1,7 @@
 // Einsum: sums of products over named indices, contracted from the left two operands at a time.
 //
-// Each contraction is a batched matrix product: labels of both operands that are kept are the batch,
-// labels of both that are not kept are contracted, the others are rows and columns.
+// Each contraction is a batched matrix product: labels of both operands that are kept are the
+// batch, labels of both that are not kept are contracted, the others are rows and columns.
 
 #include <algorithm>
 #include <map>
@@ -291,6 +291,8 @@ constexpr OpRow kRows[] = {
 
 }  // namespace
 
-std::span<const OpRow> einsum_table() { return kRows; }
+std::span<const OpRow> einsum_table() {
+  return kRows;
+}
 
 }  // namespace fewbit::ops

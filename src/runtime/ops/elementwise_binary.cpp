@@ -373,8 +373,8 @@ Status variadic(OpContext& ctx) {
     for (size_t i = 1; i < ctx.input_count(); ++i) {
       FEWBIT_ASSIGN(BroadcastPlan plan, plan_broadcast(node, {sum.dims(), shapes[i]}));
       FEWBIT_ASSIGN(Tensor next, make_tensor(node, type, plan.dims));
-      broadcast_binary(plan, std::as_const(sum).data<T>(), ctx.in(i).data<T>(),
-                       next.data<T>(), Op{});
+      broadcast_binary(plan, std::as_const(sum).data<T>(), ctx.in(i).data<T>(), next.data<T>(),
+                       Op{});
       sum = std::move(next);
     }
     if (kMean && ctx.input_count() > 1) {
@@ -448,6 +448,8 @@ constexpr OpRow kRows[] = {
 
 }  // namespace
 
-std::span<const OpRow> elementwise_binary_table() { return kRows; }
+std::span<const OpRow> elementwise_binary_table() {
+  return kRows;
+}
 
 }  // namespace fewbit::ops

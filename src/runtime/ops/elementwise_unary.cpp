@@ -93,7 +93,7 @@ FEWBIT_FLOAT_FUNCTOR(Erf, std::erf(x))
 FEWBIT_FLOAT_FUNCTOR(Sigmoid, sigmoid(x))
 FEWBIT_FLOAT_FUNCTOR(Softplus, std::isinf(x) ? (x > T{0} ? x : T{0}) : softplus(x))
 FEWBIT_FLOAT_FUNCTOR(Softsign, x / (T{1} + std::fabs(x)))
-FEWBIT_FLOAT_FUNCTOR(Mish, x * std::tanh(softplus(x)))
+FEWBIT_FLOAT_FUNCTOR(Mish, x* std::tanh(softplus(x)))
 FEWBIT_FLOAT_FUNCTOR(Ceil, std::ceil(x))
 FEWBIT_FLOAT_FUNCTOR(Floor, std::floor(x))
 FEWBIT_FLOAT_FUNCTOR(Round, std::nearbyint(x))  // the default rounding mode: halves to even
@@ -437,6 +437,8 @@ constexpr OpRow kRows[] = {
 
 }  // namespace
 
-std::span<const OpRow> elementwise_unary_table() { return kRows; }
+std::span<const OpRow> elementwise_unary_table() {
+  return kRows;
+}
 
 }  // namespace fewbit::ops

@@ -108,8 +108,8 @@ Status q_dynamic_matmul(OpContext& context) {
     return node_error(node, "expected float32 scales and a weight matrix");
   }
   FEWBIT_ASSIGN(Tensor a_zero, zero_as_codes(context, a));
-  FEWBIT_ASSIGN(Tensor sums, integer_product(node, a, a_zero, b,
-                                             context.has(5) ? context.in(5) : Tensor()));
+  FEWBIT_ASSIGN(Tensor sums,
+                integer_product(node, a, a_zero, b, context.has(5) ? context.in(5) : Tensor()));
   const int64_t n = b.dim(1);
   const int64_t rows = n == 0 ? 0 : sums.elements() / n;
   const Tensor bias = context.has(6) ? context.in(6) : Tensor();
@@ -136,6 +136,8 @@ constexpr OpRow kRows[] = {{"ai.fewbit", "QDynamicMatMul", 1, q_dynamic_matmul},
 
 }  // namespace
 
-std::span<const OpRow> fewbit_table() { return kRows; }
+std::span<const OpRow> fewbit_table() {
+  return kRows;
+}
 
 }  // namespace fewbit::ops

@@ -62,7 +62,8 @@ Status gather_nd(OpContext& ctx) {
   const Node& node = ctx.node();
   const int64_t batch_dims = node.get_int("batch_dims", 0);
   const Dims& index_dims = index_tensor.dims();
-  if (index_dims.empty() || batch_dims < 0 || batch_dims >= std::min(x.rank(), index_tensor.rank()) ||
+  if (index_dims.empty() || batch_dims < 0 ||
+      batch_dims >= std::min(x.rank(), index_tensor.rank()) ||
       index_dims.back() > x.rank() - batch_dims) {
     return node_error(node, "indices of shape {} do not fit data of shape {} with {} batch dims",
                       to_string(index_dims), to_string(x.dims()), batch_dims);
@@ -100,6 +101,8 @@ constexpr OpRow kRows[] = {
 
 }  // namespace
 
-std::span<const OpRow> gather_table() { return kRows; }
+std::span<const OpRow> gather_table() {
+  return kRows;
+}
 
 }  // namespace fewbit::ops

@@ -79,7 +79,9 @@ Status constant_of_shape(OpContext& ctx) {
 }
 
 // Any numeric tensor as indices; fractions are cut off.
-Result<Tensor> as_int64(const Tensor& x) { return cast(x, DType::kInt64); }
+Result<Tensor> as_int64(const Tensor& x) {
+  return cast(x, DType::kInt64);
+}
 
 Status one_hot(OpContext& ctx) {
   const Node& node = ctx.node();
@@ -87,8 +89,7 @@ Status one_hot(OpContext& ctx) {
   FEWBIT_ASSIGN(Tensor indices, as_int64(ctx.in(0)));
   FEWBIT_ASSIGN(Tensor depth_tensor, as_int64(ctx.in(1)));
   FEWBIT_ASSIGN(int64_t depth, read_int(node, depth_tensor, "depth"));
-  FEWBIT_ASSIGN(int64_t axis,
-                normalize_axis(node, node.get_int("axis", -1), indices.rank() + 1));
+  FEWBIT_ASSIGN(int64_t axis, normalize_axis(node, node.get_int("axis", -1), indices.rank() + 1));
   if (depth < 0 || values.elements() != 2) {
     return node_error(node, "needs depth >= 0 and two values, has {} and {}", depth,
                       values.elements());
@@ -161,15 +162,15 @@ Status trilu(OpContext& ctx) {
 }
 
 constexpr OpRow kRows[] = {
-    {"", "Range", 11, in_float<range>},
-    {"", "ConstantOfShape", 9, constant_of_shape},
-    {"", "OneHot", 9, one_hot},
-    {"", "EyeLike", 9, eye_like},
+    {"", "Range", 11, in_float<range>}, {"", "ConstantOfShape", 9, constant_of_shape},
+    {"", "OneHot", 9, one_hot},         {"", "EyeLike", 9, eye_like},
     {"", "Trilu", 14, unpacked<trilu>},
 };
 
 }  // namespace
 
-std::span<const OpRow> generate_table() { return kRows; }
+std::span<const OpRow> generate_table() {
+  return kRows;
+}
 
 }  // namespace fewbit::ops

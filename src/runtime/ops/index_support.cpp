@@ -19,8 +19,7 @@ Result<std::vector<int64_t>> read_places(const Node& node, const Tensor& indices
   const auto depth = static_cast<size_t>(indices.dims().back());
   const auto first = static_cast<size_t>(first_dim);
   const Dims strides = strides_of(dims);
-  const auto rows =
-      static_cast<size_t>(product(indices.dims(), 0, indices.rank() - 1));
+  const auto rows = static_cast<size_t>(product(indices.dims(), 0, indices.rank() - 1));
   std::vector<int64_t> places(rows, 0);
   for (size_t row = 0; row < rows; ++row) {
     for (size_t d = 0; d < depth; ++d) {

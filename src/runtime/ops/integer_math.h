@@ -1,6 +1,6 @@
 #pragma once
-// Integer arithmetic that wraps: ONNX leaves overflow open, C++ leaves it undefined for signed types
-// (and for narrow unsigned ones, which are promoted to int first).
+// Integer arithmetic that wraps: ONNX leaves overflow open, C++ leaves it undefined for signed
+// types (and for narrow unsigned ones, which are promoted to int first).
 
 #include <cmath>
 #include <limits>

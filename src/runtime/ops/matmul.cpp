@@ -130,9 +130,8 @@ Status gemm(OpContext& ctx) {
                       name_of(a.type()), to_string(a.dims()), name_of(b.type()),
                       to_string(b.dims()));
   }
-  return dispatch(ctx.node(), a.type(), MatrixTypes{}, [&](auto tag) -> Status {
-    return gemm_of<typename decltype(tag)::type>(ctx);
-  });
+  return dispatch(ctx.node(), a.type(), MatrixTypes{},
+                  [&](auto tag) -> Status { return gemm_of<typename decltype(tag)::type>(ctx); });
 }
 
 // Gaussian elimination with partial pivoting; destroys `a`.
@@ -185,6 +184,8 @@ constexpr OpRow kRows[] = {
 
 }  // namespace
 
-std::span<const OpRow> matmul_table() { return kRows; }
+std::span<const OpRow> matmul_table() {
+  return kRows;
+}
 
 }  // namespace fewbit::ops

@@ -10,10 +10,11 @@ namespace {
 constexpr int64_t kTileRows = 4;
 constexpr int64_t kTileColumns = 8;
 
-// A tile of c in registers: `rows` rows of a (k apart) times a packed panel of kTileColumns columns.
+// A tile of c in registers: `rows` rows of a (k apart) times a packed panel of kTileColumns
+// columns.
 template <typename T, int64_t rows>
 void tile(int64_t k, const T* a, const T* panel, std::array<T, kTileRows * kTileColumns>& acc) {
-  std::array<T, static_cast<size_t>(rows* kTileColumns)> sum = {};
+  std::array<T, static_cast<size_t>(rows * kTileColumns)> sum = {};
   for (int64_t p = 0; p < k; ++p) {
     for (int64_t r = 0; r < rows; ++r) {
       const T v = a[r * k + p];

@@ -15,12 +15,12 @@ void matrix_product(int64_t m, int64_t n, int64_t k, const T* a, const T* b, T* 
 /// The element types of MatMul and its kin.
 using MatrixTypes = Types<float, double, int32_t, int64_t, uint32_t, uint64_t>;
 
-/// Signed integers are computed as unsigned ones: the low bits are the same and wrapping is defined.
+/// Signed integers are computed as unsigned ones: the low bits are the same and wrapping is
+/// defined.
 template <typename T>
 struct ProductType {
-  using type = std::conditional_t<
-      std::is_floating_point_v<T>, T,
-      std::conditional_t<sizeof(T) == 4, uint32_t, uint64_t>>;
+  using type = std::conditional_t<std::is_floating_point_v<T>, T,
+                                  std::conditional_t<sizeof(T) == 4, uint32_t, uint64_t>>;
 };
 
 }  // namespace fewbit::ops

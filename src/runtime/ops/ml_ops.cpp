@@ -73,8 +73,8 @@ std::string key_bytes(const Tensor& x, int64_t i) {
   if (x.type() == DType::kString) return x.strings()[static_cast<size_t>(i)];
   const auto size = static_cast<size_t>(bytes_of(x.type(), 1));
   if (x.type() == DType::kFloat32 || x.type() == DType::kFloat64) {
-    const double v = x.type() == DType::kFloat32 ? static_cast<double>(x.data<float>()[i])
-                                                 : x.data<double>()[i];
+    const double v =
+        x.type() == DType::kFloat32 ? static_cast<double>(x.data<float>()[i]) : x.data<double>()[i];
     return v != v ? "nan" : std::to_string(std::bit_cast<uint64_t>(v == 0 ? 0.0 : v));
   }
   return {reinterpret_cast<const char*>(x.raw()) + static_cast<size_t>(i) * size, size};
@@ -115,6 +115,8 @@ constexpr OpRow kRows[] = {
 
 }  // namespace
 
-std::span<const OpRow> ml_ops_table() { return kRows; }
+std::span<const OpRow> ml_ops_table() {
+  return kRows;
+}
 
 }  // namespace fewbit::ops

@@ -93,8 +93,8 @@ Status check_size(const Node& node, DType type, const Dims& dims) {
   Result<int64_t> count = checked_elements(dims, type);
   if (!count.ok()) return std::move(count).error().with_context(node.label());
   const bool is_string = type == DType::kString;
-  const int64_t limit = is_string ? kMaxTensorBytes / static_cast<int64_t>(sizeof(std::string))
-                                  : kMaxTensorBytes;
+  const int64_t limit =
+      is_string ? kMaxTensorBytes / static_cast<int64_t>(sizeof(std::string)) : kMaxTensorBytes;
   if ((is_string ? *count : bytes_of(type, *count)) > limit) {
     return node_error(node, "an output of shape {} does not fit in memory", to_string(dims));
   }

@@ -1,6 +1,6 @@
 #pragma once
-// What every operator file needs: errors that name the node, checked axes, small integer inputs, and
-// outputs whose size comes from data.
+// What every operator file needs: errors that name the node, checked axes, small integer inputs,
+// and outputs whose size comes from data.
 
 #include <fmt/format.h>
 

@@ -16,7 +16,8 @@ namespace {
 
 Random generator(const OpContext& ctx) {
   // The attribute is a float; its bits are as good a seed as its value.
-  if (const auto* seed = ctx.node().get<float>("seed")) return Random(std::bit_cast<uint32_t>(*seed));
+  if (const auto* seed = ctx.node().get<float>("seed"))
+    return Random(std::bit_cast<uint32_t>(*seed));
   // Two such nodes of one graph must not give the same numbers: their outputs' ids differ.
   const auto id = static_cast<uint64_t>(ctx.node().output(0));
   return Random(ctx.seed + 0x9e3779b97f4a7c15 * (id + 1));
@@ -74,7 +75,8 @@ Status bernoulli(OpContext& ctx) {
   return {};
 }
 
-// Input [batch, classes] of log-probabilities, not normalised -> [batch, sample_size] class indices.
+// Input [batch, classes] of log-probabilities, not normalised -> [batch, sample_size] class
+// indices.
 Status multinomial(OpContext& ctx) {
   const Tensor& x = ctx.in(0);
   const Node& node = ctx.node();
@@ -118,6 +120,8 @@ constexpr OpRow kRows[] = {
 
 }  // namespace
 
-std::span<const OpRow> random_table() { return kRows; }
+std::span<const OpRow> random_table() {
+  return kRows;
+}
 
 }  // namespace fewbit::ops

@@ -283,6 +283,8 @@ Status concat_into(OpContext& ctx, const std::vector<Tensor>& parts, int64_t giv
   });
 }
 
-std::span<const OpRow> rearrange_table() { return kRows; }
+std::span<const OpRow> rearrange_table() {
+  return kRows;
+}
 
 }  // namespace fewbit::ops

@@ -75,9 +75,8 @@ void run_reduction(const ReducePlan& plan, const T* x, T* out) {
   if (plan.inner_reduced) {
     walk(plan.kept, plan.kept_strides, [&](int64_t base) {
       Acc total = R::init();
-      walk(plan.reduced, plan.reduced_strides, [&](int64_t at) {
-        R::merge(total, reduce_row<R>(x + base + at, plan.inner));
-      });
+      walk(plan.reduced, plan.reduced_strides,
+           [&](int64_t at) { R::merge(total, reduce_row<R>(x + base + at, plan.inner)); });
       *out++ = R::finish(total, plan.count);
     });
     return;
@@ -186,12 +185,18 @@ struct SumOf {
   static void merge(Acc& acc, const Acc& other) { acc = add(acc, other); }
   static T finish(Acc acc, int64_t n) { return Finish::template of<T>(acc, n); }
 };
-template <typename T> using ReduceSum = SumOf<T, AsIs, Total>;
-template <typename T> using ReduceMean = SumOf<T, AsIs, Average>;
-template <typename T> using ReduceL1 = SumOf<T, Magnitude, Total>;
-template <typename T> using ReduceL2 = SumOf<T, Square, Root>;
-template <typename T> using ReduceSumSquare = SumOf<T, Square, Total>;
-template <typename T> using ReduceLogSum = SumOf<T, AsIs, Logarithm>;
+template <typename T>
+using ReduceSum = SumOf<T, AsIs, Total>;
+template <typename T>
+using ReduceMean = SumOf<T, AsIs, Average>;
+template <typename T>
+using ReduceL1 = SumOf<T, Magnitude, Total>;
+template <typename T>
+using ReduceL2 = SumOf<T, Square, Root>;
+template <typename T>
+using ReduceSumSquare = SumOf<T, Square, Total>;
+template <typename T>
+using ReduceLogSum = SumOf<T, AsIs, Logarithm>;
 
 template <typename T>
 struct ReduceProd {
@@ -351,6 +356,8 @@ constexpr OpRow kRows[] = {
 
 }  // namespace
 
-std::span<const OpRow> reduce_table() { return kRows; }
+std::span<const OpRow> reduce_table() {
+  return kRows;
+}
 
 }  // namespace fewbit::ops

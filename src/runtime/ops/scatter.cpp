@@ -1,5 +1,5 @@
-// ScatterElements (and its old name Scatter), ScatterND, TensorScatter: a copy of the data with some
-// elements replaced, or combined with the updates by a reduction.
+// ScatterElements (and its old name Scatter), ScatterND, TensorScatter: a copy of the data with
+// some elements replaced, or combined with the updates by a reduction.
 
 #include <algorithm>
 
@@ -202,6 +202,8 @@ constexpr OpRow kRows[] = {
 
 }  // namespace
 
-std::span<const OpRow> scatter_table() { return kRows; }
+std::span<const OpRow> scatter_table() {
+  return kRows;
+}
 
 }  // namespace fewbit::ops

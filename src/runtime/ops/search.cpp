@@ -163,8 +163,7 @@ Status unique_of(OpContext& ctx) {
   const int64_t outer = flat ? 1 : product(x.dims(), 0, axis);
   const int64_t inner = flat ? 1 : product(x.dims(), axis + 1, x.rank());
   const std::vector<T> rows = rows_along<T>(x, outer, n, inner);
-  const Groups groups =
-      group_rows(rows, n, outer * inner, node.get_int("sorted", 1) != 0);
+  const Groups groups = group_rows(rows, n, outer * inner, node.get_int("sorted", 1) != 0);
   const auto count = static_cast<int64_t>(groups.first.size());
 
   Dims dims = flat ? Dims{count} : x.dims();
@@ -243,6 +242,8 @@ constexpr OpRow kRows[] = {
 
 }  // namespace
 
-std::span<const OpRow> search_table() { return kRows; }
+std::span<const OpRow> search_table() {
+  return kRows;
+}
 
 }  // namespace fewbit::ops

@@ -200,6 +200,8 @@ constexpr OpRow kRows[] = {
 
 }  // namespace
 
-std::span<const OpRow> sequence_table() { return kRows; }
+std::span<const OpRow> sequence_table() {
+  return kRows;
+}
 
 }  // namespace fewbit::ops

@@ -133,13 +133,15 @@ Status constant(OpContext& ctx) {
 }
 
 constexpr OpRow kRows[] = {
-    {"", "Shape", 1, shape},       {"", "Size", 1, size},         {"", "Reshape", 5, reshape},
-    {"", "Flatten", 1, flatten},   {"", "Squeeze", 1, squeeze},   {"", "Unsqueeze", 1, unsqueeze},
+    {"", "Shape", 1, shape},       {"", "Size", 1, size},       {"", "Reshape", 5, reshape},
+    {"", "Flatten", 1, flatten},   {"", "Squeeze", 1, squeeze}, {"", "Unsqueeze", 1, unsqueeze},
     {"", "Constant", 1, constant},
 };
 
 }  // namespace
 
-std::span<const OpRow> shape_ops_table() { return kRows; }
+std::span<const OpRow> shape_ops_table() {
+  return kRows;
+}
 
 }  // namespace fewbit::ops

@@ -224,7 +224,8 @@ Status pad(OpContext& ctx) {
   return fill_from_tables(ctx, tables, value.defined() ? &value : nullptr);
 }
 
-// An odd pixel too many is cut from the left of the centre, an odd one too few is added on the right.
+// An odd pixel too many is cut from the left of the centre, an odd one too few is added on the
+// right.
 Status center_crop_pad(OpContext& ctx) {
   const Tensor& x = ctx.in(0);
   const Node& node = ctx.node();
@@ -259,6 +260,8 @@ constexpr OpRow kRows[] = {
 
 }  // namespace
 
-std::span<const OpRow> slice_pad_table() { return kRows; }
+std::span<const OpRow> slice_pad_table() {
+  return kRows;
+}
 
 }  // namespace fewbit::ops

@@ -95,8 +95,8 @@ uint32_t other_case(uint32_t c, bool to_upper) {
     uint32_t lower_first, lower_last, distance;
   };
   constexpr Block kBlocks[] = {
-      {'a', 'z', 32}, {0xe0, 0xf6, 32}, {0xf8, 0xfe, 32}, {0x3b1, 0x3c1, 32}, {0x3c3, 0x3c9, 32},
-      {0x430, 0x44f, 32}, {0x450, 0x45f, 80},
+      {'a', 'z', 32},     {0xe0, 0xf6, 32},   {0xf8, 0xfe, 32},   {0x3b1, 0x3c1, 32},
+      {0x3c3, 0x3c9, 32}, {0x430, 0x44f, 32}, {0x450, 0x45f, 80},
   };
   for (const Block& b : kBlocks) {
     if (to_upper && c >= b.lower_first && c <= b.lower_last) return c - b.distance;
@@ -143,7 +143,8 @@ Status string_normalizer(OpContext& ctx) {
   for (std::string& s : stop_words) s = comparable(s);
   std::vector<std::string> kept;
   for (const std::string& s : x.strings()) {
-    if (std::find(stop_words.begin(), stop_words.end(), comparable(s)) != stop_words.end()) continue;
+    if (std::find(stop_words.begin(), stop_words.end(), comparable(s)) != stop_words.end())
+      continue;
     kept.push_back(action == "NONE" ? s : change_case(s, action == "UPPER"));
   }
   if (kept.empty()) kept.emplace_back();
@@ -189,6 +190,8 @@ constexpr OpRow kRows[] = {
 
 }  // namespace
 
-std::span<const OpRow> string_ops_table() { return kRows; }
+std::span<const OpRow> string_ops_table() {
+  return kRows;
+}
 
 }  // namespace fewbit::ops

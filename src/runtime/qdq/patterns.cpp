@@ -49,7 +49,9 @@ constexpr QdqRow kRows[] = {
 
 }  // namespace
 
-std::span<const QdqRow> qdq_table() { return kRows; }
+std::span<const QdqRow> qdq_table() {
+  return kRows;
+}
 
 const QdqRow* find_qdq(const Node& node) {
   if (!node.domain.empty()) return nullptr;

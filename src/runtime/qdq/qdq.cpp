@@ -72,7 +72,8 @@ std::optional<Dequantized> dequantized(const Graph& graph, ValueId value) {
   d.scale = node.input(1);
   d.zero = node.input(2);
   d.constant = graph.constant(d.quantized) != nullptr;
-  DType type = d.constant ? graph.constant(d.quantized)->type() : graph.value(d.quantized).type.elem;
+  DType type =
+      d.constant ? graph.constant(d.quantized)->type() : graph.value(d.quantized).type.elem;
   if (type == DType::kUndefined && d.zero != kNone && graph.constant(d.zero) != nullptr) {
     type = graph.constant(d.zero)->type();
   }
@@ -148,12 +149,12 @@ std::optional<std::pair<int32_t, int32_t>> clamp_codes(const Graph& graph, const
   auto quantize = [&, low = qmin, high = qmax](float x) {
     if (std::isinf(x)) return x < 0 ? low : high;
     float q = std::nearbyintf(x / params.scale[0]) + static_cast<float>(params.zero[0]);
-    return static_cast<int32_t>(
-        std::clamp(q, static_cast<float>(low), static_cast<float>(high)));
+    return static_cast<int32_t>(std::clamp(q, static_cast<float>(low), static_cast<float>(high)));
   };
   // ONNX's Clip with min > max gives max everywhere: applying lo first keeps that.
   range.first = std::min(std::max(range.first, quantize(bounds->first)), quantize(bounds->second));
-  range.second = std::min(std::max(range.second, quantize(bounds->first)), quantize(bounds->second));
+  range.second =
+      std::min(std::max(range.second, quantize(bounds->first)), quantize(bounds->second));
   return range;
 }
 

@@ -23,8 +23,8 @@ struct QuantParams {
 /// Smallest and largest code of an integer type of at most 16 bits.
 std::pair<int32_t, int32_t> code_range(DType type);
 
-/// The parameters of inputs (scale, zero) of a Q or DQ node: constants, float32 or float16 scale, integer
-/// type of at most 16 bits, not blocked. `value_type`: the type of the quantized tensor.
+/// The parameters of inputs (scale, zero) of a Q or DQ node: constants, float32 or float16 scale,
+/// integer type of at most 16 bits, not blocked. `value_type`: the type of the quantized tensor.
 std::optional<QuantParams> quant_params(const Graph& graph, const Node& node, ValueId scale,
                                         ValueId zero, DType value_type);
 
@@ -34,7 +34,7 @@ struct Dequantized {
   ValueId quantized = kNone;  ///< its integer input
   ValueId scale = kNone, zero = kNone;
   QuantParams params;
-  bool constant = false;      ///< the integers are an initializer
+  bool constant = false;  ///< the integers are an initializer
 };
 std::optional<Dequantized> dequantized(const Graph& graph, ValueId value);
 

@@ -43,10 +43,12 @@ std::optional<Affine> affine_of(const Graph& graph, const Node& bn) {
   return affine;
 }
 
-// Where output channel o of the producer's weight lies: [outer][channels][inner] with o in the middle.
+// Where output channel o of the producer's weight lies: [outer][channels][inner] with o in the
+// middle.
 struct ChannelAxis {
   int64_t outer, channels, inner;
-  int64_t group_count = 1;  // ConvTranspose: the channel index restarts in each group of the outer axis
+  int64_t group_count =
+      1;  // ConvTranspose: the channel index restarts in each group of the outer axis
 };
 
 std::optional<ChannelAxis> output_channels(const Node& node, const Tensor& w) {

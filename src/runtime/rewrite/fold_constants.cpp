@@ -5,8 +5,8 @@
 namespace fewbit {
 namespace {
 
-// A folded result larger than this stays a node when its inputs were small (ConstantOfShape, Expand,
-// Tile): the file and the memory would grow for nothing.
+// A folded result larger than this stays a node when its inputs were small (ConstantOfShape,
+// Expand, Tile): the file and the memory would grow for nothing.
 constexpr int64_t kMaxGrownBytes = int64_t{16} << 20;
 
 bool has_subgraph(const Node& node) {
@@ -17,11 +17,14 @@ bool has_subgraph(const Node& node) {
 }
 
 // Shape and Size depend on the dimensions only.
-bool needs_only_shape(const Node& node) { return node.is("Shape") || node.is("Size"); }
+bool needs_only_shape(const Node& node) {
+  return node.is("Shape") || node.is("Size");
+}
 
 }  // namespace
 
-Result<bool> fold_node(Graph& graph, NodeId id, const RewriteContext& context, bool keep_dequantize) {
+Result<bool> fold_node(Graph& graph, NodeId id, const RewriteContext& context,
+                       bool keep_dequantize) {
   const Node& node = graph.node(id);
   const OpRow* row = find_op(node);
   if (row == nullptr || !row->deterministic || has_subgraph(node)) return false;

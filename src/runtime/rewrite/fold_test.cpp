@@ -24,7 +24,8 @@ int apply(Rewrite rewrite, Graph& graph, const RewriteContext& context = {}) {
 }
 
 // The rewritten graph, run by plain operators, gives what the original gives.
-void expect_unchanged(const Model& before, const Model& after, const Feeds& feeds, double tolerance) {
+void expect_unchanged(const Model& before, const Model& after, const Feeds& feeds,
+                      double tolerance) {
   auto a = test::run_model(before, feeds, false);
   auto b = test::run_model(after, feeds, false);
   ASSERT_EQ(a.size(), b.size());
@@ -99,7 +100,10 @@ TEST(FoldBatchNorm, LeavesWhatItMustNotTouch) {
 
   // A bias for each row, which only looks like one for each channel.
   ModelBuilder rows;
-  rows.input("x", {6, 5}).random("w", {5, 6}).random("b", {6, 1}).node("Gemm", {"x", "w", "b"}, "c");
+  rows.input("x", {6, 5})
+      .random("w", {5, 6})
+      .random("b", {6, 1})
+      .node("Gemm", {"x", "w", "b"}, "c");
   add_batch_norm(rows, "c", 6);
   expect_folds(rows, {6, 5}, 0);
 }
@@ -117,7 +121,8 @@ TEST(FoldConstants, ArithmeticOfConstantsAndShapes) {
   b.input("x", {2, 3, 4}).random("k", {4});
   b.node("Neg", {"k"}, "n").node("Add", {"x", "n"}, "a").node("Shape", {"x"}, "s");
   b.constant("zero", Tensor::from({1}, std::vector<int64_t>{0}));
-  b.node("Gather", {"s", "zero"}, "g").constant("rest", Tensor::from({1}, std::vector<int64_t>{-1}));
+  b.node("Gather", {"s", "zero"}, "g")
+      .constant("rest", Tensor::from({1}, std::vector<int64_t>{-1}));
   b.node("Concat", {"g", "rest"}, "target", {{"axis", int64_t{0}}});
   b.node("Reshape", {"a", "target"}, "y").output({"y"});
   Model before = b.model;
@@ -173,7 +178,7 @@ struct Norm {
   bool other_square = false;     // the variance of something else
   float power = 2;
   bool affine = true;
-  bool multiply = false;         // d * d instead of Pow(d, 2)
+  bool multiply = false;  // d * d instead of Pow(d, 2)
 };
 
 ModelBuilder written_out(const Norm& n) {

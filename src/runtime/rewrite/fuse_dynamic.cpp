@@ -1,12 +1,13 @@
 // Dynamic quantization, as exporters write it, becomes two operators of the domain ai.fewbit:
 //
-//   QuantizeRows(x) -> codes, scale, zero     for one scale per row, which ONNX spells in primitives
-//   QDynamicMatMul(codes, scale, zero, weight, weight scale, weight zero, bias) -> float
+//   QuantizeRows(x) -> codes, scale, zero     for one scale per row, which ONNX spells in
+//   primitives QDynamicMatMul(codes, scale, zero, weight, weight scale, weight zero, bias) -> float
 //
 // Recognised (passes/quantize_dynamic.h says where the per-row form comes from):
 //   DynamicQuantizeLinear -> MatMulInteger -> Cast -> Mul(x_scale * w_scale) [-> Add]
 //   DynamicQuantizeLinear -> MatMulIntegerToFloat;  DynamicQuantizeMatMul        (ONNX Runtime's)
-//   rows: Abs, ReduceMax, Max, Div, Div, Round, Cast -> MatMulInteger -> Cast -> Mul -> Mul [-> Add]
+//   rows: Abs, ReduceMax, Max, Div, Div, Round, Cast -> MatMulInteger -> Cast -> Mul -> Mul [->
+//   Add]
 //         and the asymmetric form with ReduceMin, ReduceMax and a correction by column sums
 //
 // Only the last node of a pattern is replaced. What it leaves without a reader is removed as dead;
@@ -42,7 +43,7 @@ class DynamicFuser {
     for (NodeId id : order) {
       if (!graph_.is_live(id)) continue;
       const Node& node = graph_.node(id);
-      bool changed = node.is("MatMulInteger")                        ? fuse_product(id)
+      bool changed = node.is("MatMulInteger")                       ? fuse_product(id)
                      : node.is("MatMulIntegerToFloat", kMicrosoft)  ? fuse_to_float(id)
                      : node.is("DynamicQuantizeMatMul", kMicrosoft) ? fuse_whole(id)
                                                                     : false;
@@ -235,8 +236,8 @@ class DynamicFuser {
     if (rows && x->zero != kNone) {
       NodeId sub = reader(sums, "Sub");
       if (sub == kNone || graph_.node(sub).input(0) != sums) return false;
-      ValueId column_sums = beside(graph_.node(sub).input(1), "Mul",
-                                   [&](ValueId v) { return v == x->zero; });
+      ValueId column_sums =
+          beside(graph_.node(sub).input(1), "Mul", [&](ValueId v) { return v == x->zero; });
       if (column_sums == kNone || !are_column_sums(column_sums, b, b_zero)) return false;
       sums = graph_.node(sub).output(0);
     }
@@ -282,20 +283,23 @@ class DynamicFuser {
     auto x = codes_of(node.input(0));
     if (!x || !producer(x->codes, "DynamicQuantizeLinear")) return false;
     if (node.input(2) != x->scale || node.input(4) != x->zero) return false;
-    if (!is_weight(node.input(1), node.input(5)) || !is_column_scale(node.input(3), node.input(1))) {
+    if (!is_weight(node.input(1), node.input(5)) ||
+        !is_column_scale(node.input(3), node.input(1))) {
       return false;
     }
     if (!is_bias(node.input(6), node.input(1))) return false;
-    replace(id, node.name, {x->codes, x->scale, x->zero, node.input(1), node.input(3),
-                            node.input(5), node.input(6)});
+    replace(
+        id, node.name,
+        {x->codes, x->scale, x->zero, node.input(1), node.input(3), node.input(5), node.input(6)});
     return true;
   }
 
   // A, B, b_scale, b_zero, bias
   bool fuse_whole(NodeId id) {
     const Node node = graph_.node(id);
-    if (!is_weight(node.input(1), node.input(3)) || !is_column_scale(node.input(2), node.input(1)) ||
-        !is_bias(node.input(4), node.input(1)) || !is_float(node.input(0))) {
+    if (!is_weight(node.input(1), node.input(3)) ||
+        !is_column_scale(node.input(2), node.input(1)) || !is_bias(node.input(4), node.input(1)) ||
+        !is_float(node.input(0))) {
       return false;
     }
     const std::string stem = graph_.value(node.input(0)).name;

@@ -1,4 +1,5 @@
-// ONNX Runtime's own operators for dynamic quantization, and near misses that must stay as they are.
+// ONNX Runtime's own operators for dynamic quantization, and near misses that must stay as they
+// are.
 
 #include <gtest/gtest.h>
 
@@ -77,7 +78,8 @@ TEST(FuseDynamic, DynamicQuantizeMatMul) {
   for (bool full : {true, false}) {
     ModelBuilder b = with_weight();
     b.node("DynamicQuantizeMatMul",
-           full ? test::Names{"x", "w", "w_scale", "w_zero", "bias"} : test::Names{"x", "w", "w_scale"},
+           full ? test::Names{"x", "w", "w_scale", "w_zero", "bias"}
+                : test::Names{"x", "w", "w_scale"},
            "y");
     in_microsoft_domain(b);
     b.output({"y"});

@@ -111,7 +111,8 @@ class Matcher {
     const Node& node = graph_.node(reader);
     ValueId other = node.input(0) == value ? node.input(1) : node.input(0);
     const Tensor* t = graph_.constant(other);
-    if (t == nullptr || t->rank() != 1 || t->dim(0) != width || t->type() != DType::kFloat32) return;
+    if (t == nullptr || t->rank() != 1 || t->dim(0) != width || t->type() != DType::kFloat32)
+      return;
     operand = other;
     absorbed.push_back(reader);
     value = node.output(0);

@@ -159,8 +159,8 @@ class Fuser {
   void replace(NodeId id, Node fused, const Tail& tail) {
     ValueId result = tail.quantizer.quantized;
     auto full = code_range(tail.quantizer.params.type);
-    const ValueType type = ValueType::tensor(tail.quantizer.params.type,
-                                             graph_.value(result).type.shape);
+    const ValueType type =
+        ValueType::tensor(tail.quantizer.params.type, graph_.value(result).type.shape);
     fused.name = graph_.node(id).name;
     std::string stem = graph_.value(result).name;
     graph_.remove_node(id);
@@ -213,8 +213,8 @@ class Fuser {
     }
     Tensor codes = Tensor::uninitialized(DType::kInt32, {channels});
     for (int64_t c = 0; c < channels; ++c) {
-      double scale = static_cast<double>(x_scale) *
-                     w.scale[w.per_tensor() ? 0 : static_cast<size_t>(c)];
+      double scale =
+          static_cast<double>(x_scale) * w.scale[w.per_tensor() ? 0 : static_cast<size_t>(c)];
       double q = std::nearbyint(b->data<float>()[c] / scale);
       if (!(std::abs(q) < 2147483000.0)) return std::nullopt;
       codes.data<int32_t>()[c] = static_cast<int32_t>(q);
@@ -314,8 +314,8 @@ class Fuser {
     fused.op_type = "MatMulIntegerToFloat";
     fused.domain = kMicrosoft;
     fused.opset = 1;
-    fused.inputs = {a.quantized, b.quantized, scale_input(a.params), scale_input(b.params),
-                    zero_input(a.params), zero_input(b.params)};
+    fused.inputs = {a.quantized,           b.quantized,          scale_input(a.params),
+                    scale_input(b.params), zero_input(a.params), zero_input(b.params)};
     replace_float(id, std::move(fused));
     return true;
   }

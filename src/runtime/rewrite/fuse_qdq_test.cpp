@@ -22,8 +22,8 @@ struct Case {
 };
 
 // x_codes -> DequantizeLinear -> op -> QuantizeLinear -> y
-ModelBuilder around(const std::string& op, const Case& c, const test::NodeAttributes& attributes = {},
-                    const test::Names& more = {}) {
+ModelBuilder around(const std::string& op, const Case& c,
+                    const test::NodeAttributes& attributes = {}, const test::Names& more = {}) {
   ModelBuilder b;
   b.input("x", {1, 4, 6, 6}, DType::kUint8).params("x", c.in_scale, c.in_zero);
   b.params("y", c.out_scale, c.out_zero, c.out_type);
@@ -48,8 +48,8 @@ TEST(FuseQdq, MovesNeedTheSameParametersOnBothSides) {
   ModelBuilder same = around("MaxPool", {}, pool);
   EXPECT_EQ(fused(same), 1);
   EXPECT_EQ(count_nodes(same.graph, "QuantizeLinear"), 0);
-  for (const Case& c : {Case{.out_scale = 0.021F}, Case{.out_zero = 1},
-                        Case{.out_type = DType::kInt8}}) {
+  for (const Case& c :
+       {Case{.out_scale = 0.021F}, Case{.out_zero = 1}, Case{.out_type = DType::kInt8}}) {
     ModelBuilder other = around("MaxPool", c, pool);
     EXPECT_EQ(fused(other), 0);
   }
@@ -84,7 +84,9 @@ TEST(FuseQdq, ConvolutionsNeedConstantCodesAndAQuantizer) {
 
   auto conv = [](float bias_scale, bool quantizer) {
     ModelBuilder b;
-    b.input("x", {1, 2, 3, 3}, DType::kUint8).params("x", 0.5F, 3).params("w", 0.25F, 0, DType::kInt8);
+    b.input("x", {1, 2, 3, 3}, DType::kUint8)
+        .params("x", 0.5F, 3)
+        .params("w", 0.25F, 0, DType::kInt8);
     b.constant("wq", Tensor::zeros(DType::kInt8, {4, 2, 1, 1})).params("y", 1.0F, 0);
     b.constant("bq", Tensor::zeros(DType::kInt32, {4}));
     b.constant("b_scale", Tensor::scalar(bias_scale));
@@ -120,7 +122,9 @@ TEST(FuseQdq, ActivationsThatCutCodesBecomeAClipOnThem) {
     ModelBuilder b;
     b.input("x", {4}, DType::kUint8).params("x", 0.5F, 3).params("y", 0.5F, zero);
     b.node("DequantizeLinear", {"x", "x_scale", "x_zero"}, "xr").node("Add", {"xr", "xr"}, "s");
-    b.node("Relu", {"s"}, "r").node("QuantizeLinear", {"r", "y_scale", "y_zero"}, "y").output({"y"});
+    b.node("Relu", {"s"}, "r")
+        .node("QuantizeLinear", {"r", "y_scale", "y_zero"}, "y")
+        .output({"y"});
     EXPECT_EQ(fused(b), 1);
     EXPECT_EQ(count_nodes(b.graph, "QLinearAdd"), 1);
     EXPECT_EQ(count_nodes(b.graph, "Relu"), 0);

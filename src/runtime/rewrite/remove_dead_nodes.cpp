@@ -28,8 +28,8 @@ Result<int> remove_dead_nodes(Graph& graph, const RewriteContext& context) {
     // A watched name, or an output that is at once an input or constant, must stay a node.
     if (context.keeps(graph, out)) continue;
     bool renames = graph.is_output(out);
-    if (renames && (graph.value(in).producer == kNone || graph.is_output(in) ||
-                    context.keeps(graph, in))) {
+    if (renames &&
+        (graph.value(in).producer == kNone || graph.is_output(in) || context.keeps(graph, in))) {
       continue;
     }
     graph.remove_node(id);

@@ -35,10 +35,12 @@ struct RewriteRow {
 std::span<const RewriteRow> runtime_rewrites();
 
 /// Nodes whose inputs are all constants (and Shape/Size of static shapes) become constants.
-/// DequantizeLinear of constants is left alone while `keep_dequantize` is true: int8 patterns need it.
+/// DequantizeLinear of constants is left alone while `keep_dequantize` is true: int8 patterns need
+/// it.
 Result<int> fold_constants(Graph& graph, const RewriteContext& context, bool keep_dequantize);
 /// One node of the above; true if it was folded. Its constant inputs must be known.
-Result<bool> fold_node(Graph& graph, NodeId id, const RewriteContext& context, bool keep_dequantize);
+Result<bool> fold_node(Graph& graph, NodeId id, const RewriteContext& context,
+                       bool keep_dequantize);
 
 /// Conv/ConvTranspose/Gemm followed by BatchNormalization, or by per-channel Mul/Add of constants:
 /// the affine map goes into weights and bias. `exact within rounding`.

@@ -112,7 +112,10 @@ int main(int argc, char** argv) {
     for (char& c : reason) {
       if (c == '\n' || c == '\t') c = ' ';
     }
-    std::printf("%ld\t%s\t%s\n", i, status.ok() ? "ran" : unsupported_case ? "unsupported" : "failed",
+    std::printf("%ld\t%s\t%s\n", i,
+                status.ok()        ? "ran"
+                : unsupported_case ? "unsupported"
+                                   : "failed",
                 reason.c_str());
     std::fflush(stdout);  // what stands here is known even if the next case kills the process
   }
