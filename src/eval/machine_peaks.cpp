@@ -19,6 +19,7 @@ namespace {
 constexpr int64_t kAccumulators = 12;
 
 // INSTRUCTION source, source, accumulator for each of the registers 0 to 11; 12 and 13 hold zeros.
+// clang-format off: the formatter does not settle on these macros
 #define FEWBIT_ONE(instruction, r, i) instruction " %%" r "12, %%" r "13, %%" r #i "\n"
 #define FEWBIT_TWELVE(instruction, r)                                                           \
   FEWBIT_ONE(instruction, r, 0)                                                                 \
@@ -36,6 +37,7 @@ constexpr int64_t kAccumulators = 12;
                  : "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", \
                    "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");                \
   }
+// clang-format on
 
 FEWBIT_LOOP(vnni512, FEWBIT_TWELVE("vpdpbusd", "zmm"))
 FEWBIT_LOOP(fma512, FEWBIT_TWELVE("vfmadd231ps", "zmm"))
