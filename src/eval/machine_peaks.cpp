@@ -19,7 +19,8 @@ namespace {
 constexpr int64_t kAccumulators = 12;
 
 // INSTRUCTION source, source, accumulator for each of the registers 0 to 11; 12 and 13 hold zeros.
-// clang-format off: the formatter does not settle on these macros
+// The formatter does not settle on these macros.
+// clang-format off
 #define FEWBIT_ONE(instruction, r, i) instruction " %%" r "12, %%" r "13, %%" r #i "\n"
 #define FEWBIT_TWELVE(instruction, r)                                                           \
   FEWBIT_ONE(instruction, r, 0)                                                                 \
