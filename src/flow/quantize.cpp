@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cmath>
 #include <filesystem>
+#include <set>
 
 #include "base/threads.h"
 #include "calib/calibrate.h"
@@ -347,6 +348,12 @@ class Run {
     quantized_.metadata["fewbit.recipe"] = to_toml(recipe_);
     quantized_.metadata["fewbit.seed"] = std::to_string(recipe_.seed);
     if (!report_.data_hash.empty()) quantized_.metadata["fewbit.data_sha256"] = report_.data_hash;
+    // Consumers refuse two nodes of one name, and nodes made from a value take the value's.
+    std::set<std::string> names;
+    for (NodeId id : quantized_.graph.order()) {
+      std::string& name = quantized_.graph.node(id).name;
+      while (!name.empty() && !names.insert(name).second) name += "_2";
+    }
     FEWBIT_TRY(write_onnx(quantized_, output));
     report_.output = output;
     report_.bytes = file_bytes(output);
