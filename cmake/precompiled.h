@@ -1,5 +1,5 @@
 // What nearly every file includes: precompiled where no compiler cache is at hand (FEWBIT_PCH).
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <algorithm>
 #include <cmath>

@@ -7,7 +7,7 @@ FEWBIT_FUZZ_TARGET(bytes) {
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   const auto file = fewbit::parse_dataset_file(text, "fuzz.toml");
   if (!file.ok()) {
-    FEWBIT_CHECK(file.error().message.starts_with("fuzz.toml"), file.error().message);
+    FEWBIT_CHECK(file.error().message().starts_with("fuzz.toml"), file.error().message());
     return;
   }
   FEWBIT_CHECK(file->kind == fewbit::DataSetFile::Kind::kImages || !file->inputs.empty());

@@ -11,13 +11,13 @@ FEWBIT_FUZZ_TARGET(bytes) {
   options.max_inlined_bytes = 1 << 20;
   fewbit::Result<fewbit::Model> model = fewbit::parse_onnx(bytes, nullptr, "", options);
   if (!model.ok()) {
-    FEWBIT_CHECK(!model.error().message.empty());
+    FEWBIT_CHECK(!model.error().message().empty());
     return;
   }
   fewbit::Result<std::string> once = fewbit::serialize_onnx(*model);
-  FEWBIT_CHECK(once.ok(), once.error().message);
+  FEWBIT_CHECK(once.ok(), once.error().message());
   fewbit::Result<fewbit::Model> again = fewbit::parse_onnx(std::as_bytes(std::span(*once)));
-  FEWBIT_CHECK(again.ok(), again.error().message);
+  FEWBIT_CHECK(again.ok(), again.error().message());
   fewbit::Result<std::string> twice = fewbit::serialize_onnx(*again);
   FEWBIT_CHECK(twice.ok() && *once == *twice);
 }

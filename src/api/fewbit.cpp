@@ -68,11 +68,11 @@ Network::~Network() = default;
 
 Expected<Network> Network::load(const std::string& path, int threads) {
   Result<Model> model = read_onnx(path);
-  if (!model.ok()) return Expected<Network>::failure(model.error().message);
+  if (!model.ok()) return Expected<Network>::failure(model.error().message());
   SessionOptions options;
   options.threads = threads;
   Result<Session> session = Session::create(std::move(*model), options);
-  if (!session.ok()) return Expected<Network>::failure(session.error().message);
+  if (!session.ok()) return Expected<Network>::failure(session.error().message());
   std::vector<Port> inputs = ports_of(session->inputs());
   std::vector<Port> outputs = ports_of(session->outputs());
   return Expected<Network>::success(Network(
@@ -91,11 +91,11 @@ Expected<std::vector<Array>> Network::run(const std::vector<Array>& inputs) {
   Feeds feeds;
   for (const Array& input : inputs) {
     Result<Tensor> tensor = tensor_of(input);
-    if (!tensor.ok()) return Arrays::failure(tensor.error().message);
+    if (!tensor.ok()) return Arrays::failure(tensor.error().message());
     feeds.emplace_back(input.name, std::move(*tensor));
   }
   Result<std::vector<RuntimeValue>> results = state_->session.run(feeds);
-  if (!results.ok()) return Arrays::failure(results.error().message);
+  if (!results.ok()) return Arrays::failure(results.error().message());
   std::vector<Array> out;
   for (size_t i = 0; i < results->size(); ++i) {
     const RuntimeValue& value = (*results)[i];
@@ -114,9 +114,9 @@ Expected<std::string> quantize(const std::string& input, const std::string& outp
                                const std::string& recipe_toml) {
   Recipe recipe;
   Status parsed = parse_recipe(recipe_toml, "recipe", recipe);
-  if (!parsed.ok()) return Expected<std::string>::failure(parsed.error().message);
+  if (!parsed.ok()) return Expected<std::string>::failure(parsed.error().message());
   Result<QuantizeReport> report = quantize_file(input, output, recipe);
-  if (!report.ok()) return Expected<std::string>::failure(report.error().message);
+  if (!report.ok()) return Expected<std::string>::failure(report.error().message());
   return Expected<std::string>::success(to_json(*report));
 }
 

@@ -2,7 +2,7 @@
 // FEWBIT_CHECK: an invariant of our own code. It prints the condition and the operands given, and
 // aborts: it is never reached by bad input, only by a bug.
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <cstdio>
 #include <cstdlib>
@@ -11,18 +11,14 @@
 namespace fewbit::internal {
 
 template <typename... Args>
-std::string describe_operands(const Args&... args) {
+[[gnu::cold, gnu::noinline]] std::string describe_operands(const Args&... args) {
   std::string out;
   ((out += fmt::format(" [{}]", args)), ...);
   return out;
 }
 
-[[noreturn]] inline void check_failed(const char* file, int line, const char* condition,
-                                      const std::string& operands) {
-  std::fprintf(stderr, "%s:%d: broken invariant: %s%s\n", file, line, condition, operands.c_str());
-  std::fflush(stderr);
-  std::abort();
-}
+[[noreturn]] void check_failed(const char* file, int line, const char* condition,
+                               const std::string& operands);
 
 }  // namespace fewbit::internal
 

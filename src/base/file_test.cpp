@@ -62,17 +62,17 @@ TEST_F(FileTest, EmptyFile) {
 TEST_F(FileTest, ErrorsNameThePath) {
   const auto missing = MappedFile::open(at("none"));
   ASSERT_FALSE(missing.ok());
-  EXPECT_EQ(missing.error().kind, ErrorKind::kIo);
-  EXPECT_NE(missing.error().message.find(at("none") + ": cannot open: No such file"),
+  EXPECT_EQ(missing.error().kind(), ErrorKind::kIo);
+  EXPECT_NE(missing.error().message().find(at("none") + ": cannot open: No such file"),
             std::string::npos);
-  EXPECT_NE(MappedFile::open(folder_.string()).error().message.find("is a folder"),
+  EXPECT_NE(MappedFile::open(folder_.string()).error().message().find("is a folder"),
             std::string::npos);
-  EXPECT_NE(read_file(folder_.string()).error().message.find("is a folder"), std::string::npos);
-  EXPECT_NE(AtomicFile::create(at("no/such")).error().message.find("there is no folder"),
+  EXPECT_NE(read_file(folder_.string()).error().message().find("is a folder"), std::string::npos);
+  EXPECT_NE(AtomicFile::create(at("no/such")).error().message().find("there is no folder"),
             std::string::npos);
-  EXPECT_NE(AtomicFile::create(folder_.string()).error().message.find("it is a folder"),
+  EXPECT_NE(AtomicFile::create(folder_.string()).error().message().find("it is a folder"),
             std::string::npos);
-  EXPECT_NE(AtomicFile::create("/dev/null").error().message.find("not a regular file"),
+  EXPECT_NE(AtomicFile::create("/dev/null").error().message().find("not a regular file"),
             std::string::npos);
 }
 
@@ -85,7 +85,7 @@ TEST_F(FileTest, ReadOnlyFolder) {
     if (::geteuid() == 0 && ::seteuid(65534) != 0) ::_exit(2);
     const auto file = AtomicFile::create(at("x"));
     const bool named =
-        !file.ok() && file.error().message.find("no permission in folder") != std::string::npos;
+        !file.ok() && file.error().message().find("no permission in folder") != std::string::npos;
     ::_exit(named ? 0 : 1);
   }
   int state = 0;
@@ -151,7 +151,7 @@ TEST_F(FileTest, FailedWriteLeavesTheOldFile) {
     ::setrlimit(RLIMIT_FSIZE, &limit);
     const std::string big(3 << 20, 'x');
     const Status status = write_file(at("a"), big);
-    ::_exit(!status.ok() && status.error().message.find(at("a")) == 0 ? 0 : 1);
+    ::_exit(!status.ok() && status.error().message().find(at("a")) == 0 ? 0 : 1);
   }
   int state = 0;
   ASSERT_EQ(::waitpid(child, &state, 0), child);

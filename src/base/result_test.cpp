@@ -36,24 +36,24 @@ TEST(Result, ValueOrError) {
   EXPECT_EQ(*good, 2);
   const Result<int> bad = half(3);
   ASSERT_FALSE(bad.ok());
-  EXPECT_EQ(bad.error().kind, ErrorKind::kBadInput);
-  EXPECT_EQ(bad.error().message, "3 is odd");
+  EXPECT_EQ(bad.error().kind(), ErrorKind::kBadInput);
+  EXPECT_EQ(bad.error().message(), "3 is odd");
 }
 
 TEST(Result, MacrosPassTheErrorOn) {
   EXPECT_EQ(*quarter(8), 2);
-  EXPECT_EQ(quarter(6).error().message, "3 is odd");
+  EXPECT_EQ(quarter(6).error().message(), "3 is odd");
   EXPECT_TRUE(check_quarter(8).ok());
-  EXPECT_EQ(check_quarter(7).error().message, "7 is odd");
+  EXPECT_EQ(check_quarter(7).error().message(), "7 is odd");
 }
 
 TEST(Result, KindsAndContext) {
-  EXPECT_EQ(misuse("x").kind, ErrorKind::kMisuse);
-  EXPECT_EQ(unsupported("x").kind, ErrorKind::kUnsupported);
-  EXPECT_EQ(io_error("x").kind, ErrorKind::kIo);
+  EXPECT_EQ(misuse("x").kind(), ErrorKind::kMisuse);
+  EXPECT_EQ(unsupported("x").kind(), ErrorKind::kUnsupported);
+  EXPECT_EQ(io_error("x").kind(), ErrorKind::kIo);
   const Error error = io_error("disk {}", 1).with_context("model.onnx");
-  EXPECT_EQ(error.message, "model.onnx: disk 1");
-  EXPECT_EQ(error.kind, ErrorKind::kIo);
+  EXPECT_EQ(error.message(), "model.onnx: disk 1");
+  EXPECT_EQ(error.kind(), ErrorKind::kIo);
 }
 
 TEST(Result, MoveOnlyValues) {

@@ -29,6 +29,10 @@ std::string_view trim(std::string_view text);
 /// The parts between separators; always one more part than separators ("" gives one empty part).
 std::vector<std::string_view> split(std::string_view text, char separator);
 
+/// The parts with `separator` between them.
+std::string join(std::span<const std::string> parts, std::string_view separator);
+std::string join(std::span<const std::string_view> parts, std::string_view separator);
+
 /// Lower case of ASCII letters; all other bytes stay.
 std::string lower_case(std::string_view text);
 

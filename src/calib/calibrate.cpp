@@ -38,7 +38,7 @@ Result<ObserverSet> ObserverSet::create(const std::vector<std::string>& values,
     std::vector<std::string_view> names;
     for (const ObserverRow& r : observer_table()) names.push_back(r.name);
     return misuse("unknown observer '{}'{}; there are: {}", observer, did_you_mean(names, observer),
-                  fmt::join(names, ", "));
+                  join(names, ", "));
   }
   ObserverSet set;
   for (const std::string& name : values) set.entries_[name].observer = row->make(options);

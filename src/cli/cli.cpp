@@ -59,7 +59,7 @@ int fail(std::string message, int code) {
 }
 
 int exit_code(const Error& error) {
-  return error.kind == ErrorKind::kMisuse ? 2 : 1;
+  return error.kind() == ErrorKind::kMisuse ? 2 : 1;
 }
 
 struct Added {
@@ -91,7 +91,7 @@ Status check_command(int argc, const char* const* argv) {
 
 int parse_and_run(int argc, const char* const* argv) {
   if (Status status = check_command(argc, argv); !status.ok()) {
-    return fail(status.error().message, exit_code(status.error()));
+    return fail(status.error().message(), exit_code(status.error()));
   }
   CLI::App app(
       "Fewbit turns trained neural networks (ONNX) into few-bit ones, proves that they are\n"
@@ -114,7 +114,7 @@ int parse_and_run(int argc, const char* const* argv) {
   for (const Added& command : added) {
     if (!command.app->parsed()) continue;
     Status status = command.run();
-    if (!status.ok()) return fail(status.error().message, exit_code(status.error()));
+    if (!status.ok()) return fail(status.error().message(), exit_code(status.error()));
   }
   return 0;
 }

@@ -71,11 +71,11 @@ Result<std::vector<InputSpec>> parse_inputs(
       if (equals != std::string::npos) {
         std::string asked = flag.substr(0, equals);
         return misuse("--input {}: the model has no input '{}'{}; its inputs are: {}", flag, asked,
-                      did_you_mean(names, asked), fmt::join(names, ", "));
+                      did_you_mean(names, asked), join(names, ", "));
       }
       if (names.size() != 1) {
         return misuse("--input {}: expected NAME=..., the model's inputs are: {}", flag,
-                      fmt::join(names, ", "));
+                      join(names, ", "));
       }
       spec.name = names.front();
     }

@@ -88,9 +88,8 @@ std::string heading(const Model& model, const Inspection& found, int64_t file_by
   for (const auto& [domain, version] : model.opsets) {
     opsets.push_back(fmt::format("{} {}", domain.empty() ? "ai.onnx" : domain, version));
   }
-  std::string text =
-      fmt::format("{}: {}, ONNX IR {}, opset {}", model.path, human_bytes(file_bytes),
-                  model.ir_version, fmt::join(opsets, ", "));
+  std::string text = fmt::format("{}: {}, ONNX IR {}, opset {}", model.path,
+                                 human_bytes(file_bytes), model.ir_version, join(opsets, ", "));
   if (!model.producer_name.empty()) {
     text += fmt::format(", made by {} {}", model.producer_name, model.producer_version);
   }
@@ -105,7 +104,7 @@ std::string heading(const Model& model, const Inspection& found, int64_t file_by
   std::vector<std::string> operators;
   for (const auto& [op, count] : found.operators)
     operators.push_back(fmt::format("{} {}", count, op));
-  return text + fmt::format("nodes   {}\n\n", fmt::join(operators, ", "));
+  return text + fmt::format("nodes   {}\n\n", join(operators, ", "));
 }
 
 std::string shape_of(const LayerInfo& layer) {
@@ -166,8 +165,7 @@ std::string verdict(const Inspection& found) {
   if (found.unsupported.empty() && found.problems.empty()) return "runs    yes\n";
   std::string text;
   if (!found.unsupported.empty()) {
-    text +=
-        fmt::format("runs    no: no implementation of {}\n", fmt::join(found.unsupported, ", "));
+    text += fmt::format("runs    no: no implementation of {}\n", join(found.unsupported, ", "));
   }
   for (const std::string& problem : found.problems) text += "runs    no: " + problem + "\n";
   return text;

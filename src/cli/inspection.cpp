@@ -47,7 +47,7 @@ Status bind_shapes(Model& model, const std::vector<InputSpec>& specs, Inspection
     out.assumptions.push_back(fmt::format("batch of 1 for input '{}'", v.name));
   }
   Status status = bind_input_shapes(model.graph, shapes);
-  if (!status.ok()) return misuse("{}", status.error().message);
+  if (!status.ok()) return misuse("{}", status.error().message());
   return {};
 }
 
@@ -211,7 +211,7 @@ Inspection summarised(const Model& model) {
 Result<Inspection> inspect(Model& model, const std::vector<InputSpec>& shapes) {
   Inspection out = summarised(model);
   auto check = [&](Status status) {
-    if (!status.ok()) out.problems.push_back(status.error().message);
+    if (!status.ok()) out.problems.push_back(status.error().message());
     return status.ok();
   };
   const bool valid = check(verify(model));
@@ -225,7 +225,7 @@ Result<Inspection> inspect(Model& model, const std::vector<InputSpec>& shapes) {
     if (result.ok()) {
       graph = std::move(result).value();
     } else {
-      out.problems.push_back(result.error().message);
+      out.problems.push_back(result.error().message());
     }
   }
   for (ValueId id : model.graph.inputs) {

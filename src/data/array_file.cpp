@@ -51,7 +51,7 @@ Result<const ZipEntry*> choose_entry(const std::vector<ZipEntry>& entries, const
   }
   if (names.empty()) return bad_input("{}: the npz file holds no array", path);
   if (array.empty() && names.size() == 1) return choose_entry(entries, path, names[0]);
-  const std::string all = fmt::format("{}", fmt::join(names, ", "));
+  const std::string all = join(names, ", ");
   if (array.empty()) return bad_input("{}: holds several arrays, name one of {}", path, all);
   return bad_input("{}: no array '{}'{}; it holds {}", path, array, did_you_mean(names, array),
                    all);

@@ -42,7 +42,7 @@ TEST_F(NpyTest, EveryTypeAndShapeRoundTrips) {
       const Tensor tensor = cast(source, type)->reshaped(dims);
       ASSERT_TRUE(write_npy(at("a.npy"), tensor).ok());
       const auto back = read_npy(at("a.npy"));
-      ASSERT_TRUE(back.ok()) << back.error().message;
+      ASSERT_TRUE(back.ok()) << back.error().message();
       EXPECT_TRUE(back->identical(tensor)) << name_of(type);
     }
   }
@@ -81,7 +81,7 @@ TEST_F(NpyTest, OtherVersionsAndSpellings) {
   const std::string header = "{\"shape\": (3L,), 'fortran_order': True, 'descr': '<f4'}\n";
   const std::string two = "\x93NUMPY\x02\0"s + little_endian_text(header.size(), 4) + header;
   const auto array = open(two + kFloats);
-  ASSERT_TRUE(array.ok()) << array.error().message;  // in one dimension all orders are the same
+  ASSERT_TRUE(array.ok()) << array.error().message();  // in one dimension all orders are the same
   EXPECT_EQ(array->dims(), (Dims{3}));
   const auto big = open(npy_file(">i2", "(2,)", "\x01\x02\xff\xfe"));
   ASSERT_TRUE(big.ok());
@@ -119,7 +119,7 @@ TEST_F(NpzTest, StoredDeflatedAndWideEntries) {
     for (const bool wide : {false, true}) {
       const std::string zip = zip_file({{"x.npy", x, deflate, wide}, {"y.npy", y, deflate, wide}});
       const auto array = open(zip, "x");
-      ASSERT_TRUE(array.ok()) << array.error().message;
+      ASSERT_TRUE(array.ok()) << array.error().message();
       EXPECT_TRUE(array->named());
       EXPECT_EQ(array->name(), at("a") + ": x");
       EXPECT_TRUE(array->whole().identical(Tensor::from<float>({3}, {1, 2, 3})));
@@ -176,7 +176,7 @@ TEST_F(IdxTest, PlainAndGzip) {
   const std::string file = idx_file(8, {2, 3}, "\x01\x02\x03\x04\x05\x06");
   for (const std::string& content : {file, deflated(file, true)}) {
     const auto array = open(content);
-    ASSERT_TRUE(array.ok()) << array.error().message;
+    ASSERT_TRUE(array.ok()) << array.error().message();
     EXPECT_TRUE(array->whole().identical(Tensor::from<uint8_t>({2, 3}, {1, 2, 3, 4, 5, 6})));
     EXPECT_FALSE(array->named());
   }
@@ -210,7 +210,7 @@ TEST(Inflate, LargeContentGoesToAFile) {
   for (char& c : content) c = static_cast<char>(random.below(4));
   const std::string packed = deflated(content, false);
   const auto scratch = allocate_scratch(static_cast<int64_t>(content.size()), 1 << 20);
-  ASSERT_TRUE(scratch.ok()) << scratch.error().message;
+  ASSERT_TRUE(scratch.ok()) << scratch.error().message();
   Inflater inflater(bytes_of_text(packed), Inflater::Wrapping::kNone, "x");
   ASSERT_TRUE(inflater.read(std::span(scratch->data, content.size())).ok());
   ASSERT_TRUE(inflater.expect_end().ok());

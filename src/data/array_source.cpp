@@ -99,7 +99,7 @@ Result<FileArray> open_labels(const DataSetFile& file, const FileArray& input) {
     auto array = FileArray::open(beside, file.labels);
     if (array.ok()) return array;
     return bad_input("{}: labels: there is no file {}, and {}", file.path, path,
-                     array.error().message);
+                     array.error().message());
   }
   return FileArray::open(path);
 }

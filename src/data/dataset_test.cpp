@@ -43,7 +43,7 @@ std::vector<int64_t> labels_of(const DataSet& set) {
 TEST_F(DataSetTest, BatchesOfArrays) {
   put_ten();
   const auto set = open(kTen);
-  ASSERT_TRUE(set.ok()) << set.error().message;
+  ASSERT_TRUE(set.ok()) << set.error().message();
   EXPECT_EQ(set->size(), 10);
   EXPECT_TRUE(set->labelled());
   EXPECT_EQ(set->max_label(), 9);
@@ -91,7 +91,7 @@ TEST_F(DataSetTest, ArraysInAnNpz) {
   const std::string steps =
       "[preprocess]\nsource_layout = 'nhwc'\nscale = 10\nmean = [1, 2, 3]\nstd = 2\n";
   const auto set = open(base + steps);
-  ASSERT_TRUE(set.ok()) << set.error().message;
+  ASSERT_TRUE(set.ok()) << set.error().message();
   const Batch batch = *set->batch(0, 2);
   EXPECT_EQ(batch.feeds[0].name, "") << "the npz's name is not the model's";
   EXPECT_TRUE(batch.feeds[0].value.identical(
@@ -110,7 +110,7 @@ TEST_F(DataSetTest, SeveralInputsAndTypes) {
   const auto set = open(
       "kind = 'arrays'\n[[inputs]]\nfile = 'ids.npy'\ninput = 'input_ids'\ntype = 'int64'\n"
       "[[inputs]]\nfile = 'mask.npy'\nfeed = 'mask'\n[inputs.preprocess]\nscale = 2\n");
-  ASSERT_TRUE(set.ok()) << set.error().message;
+  ASSERT_TRUE(set.ok()) << set.error().message();
   EXPECT_EQ(set->feeds(), (std::vector<std::string>{"input_ids", "mask"}));
   EXPECT_FALSE(set->labelled());
   const Batch batch = *set->batch(1, 1);
@@ -180,7 +180,7 @@ TEST_F(ImageSetTest, FolderInOrderOfNames) {
     put(name, png_file(pattern(4, 3, 3)));
   put("pics/readme.txt", "x");
   const auto set = open("kind = 'images'\nroot = 'pics'\nfeed = 'image'\n");
-  ASSERT_TRUE(set.ok()) << set.error().message;
+  ASSERT_TRUE(set.ok()) << set.error().message();
   ASSERT_EQ(set->size(), 3);
   EXPECT_EQ(set->name(0), at("pics/a.PNG"));
   EXPECT_EQ(set->name(2), at("pics/c/a.png"));
@@ -196,7 +196,7 @@ TEST_F(ImageSetTest, CsvGivesFilesAndLabels) {
   const std::string toml = "kind = 'images'\nlabels = 'l.csv'\n";
   put("l.csv", "label,note,file\r\n 7,,a.png\r\n\r\n3,\"x \"\"y\"\"\",\"b, c.png\"\r\n");
   const auto set = open(toml);
-  ASSERT_TRUE(set.ok()) << set.error().message;
+  ASSERT_TRUE(set.ok()) << set.error().message();
   EXPECT_EQ(labels_of(*set), (std::vector<int64_t>{7, 3}));
   EXPECT_EQ(set->name(1), at("b, c.png"));
   put("l.csv", "file,label\na.png,x\n");
@@ -250,9 +250,9 @@ TEST(SharedDataSets, AllOpen) {
   for (const auto& entry : fs::directory_iterator(folder)) {
     if (entry.path().extension() != ".toml") continue;
     const auto set = DataSet::open(entry.path().string());
-    ASSERT_TRUE(set.ok()) << set.error().message;
+    ASSERT_TRUE(set.ok()) << set.error().message();
     const auto batch = set->batch(0, 2);
-    ASSERT_TRUE(batch.ok()) << batch.error().message;
+    ASSERT_TRUE(batch.ok()) << batch.error().message();
     EXPECT_EQ(batch->feeds[0].value.rank(), 4);
     ++sets;
   }

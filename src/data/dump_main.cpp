@@ -34,6 +34,6 @@ int main(int argc, char** argv) {
     return 2;
   }
   const Status status = dump(argv[1], argv[2]);
-  if (!status.ok()) fmt::print(stderr, "error: {}\n", status.error().message);
+  if (!status.ok()) fmt::print(stderr, "error: {}\n", status.error().message());
   return status.ok() ? 0 : 1;
 }

@@ -77,7 +77,7 @@ Result<std::vector<Entry>> list_folder(const DataSetFile& file, const std::strin
   if (error) return io_error("{}: cannot list the folder: {}", root, error.message());
   if (entries.empty()) {
     return bad_input("{}: the data set is empty: no {} files in {}", file.path,
-                     fmt::join(kExtensions, ", "), root);
+                     join(kExtensions, ", "), root);
   }
   std::sort(entries.begin(), entries.end(),
             [](const Entry& a, const Entry& b) { return a.file < b.file; });

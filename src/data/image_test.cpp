@@ -69,7 +69,7 @@ TEST(Png, RoundTrip) {
   for (const int64_t channels : {1, 3}) {
     const Image image = pattern(37, 23, channels);
     const auto decoded = decode(png_file(image));
-    ASSERT_TRUE(decoded.ok()) << decoded.error().message;
+    ASSERT_TRUE(decoded.ok()) << decoded.error().message();
     EXPECT_EQ(decoded->width, 37);
     EXPECT_EQ(decoded->height, 23);
     EXPECT_EQ(decoded->channels, channels);
@@ -93,7 +93,7 @@ TEST(Jpeg, GrayAndColour) {
   for (const int64_t channels : {1, 3}) {
     const Image image = gradient(channels);
     const auto decoded = decode(jpeg_file(image, channels == 1 ? JCS_GRAYSCALE : JCS_RGB, 95));
-    ASSERT_TRUE(decoded.ok()) << decoded.error().message;
+    ASSERT_TRUE(decoded.ok()) << decoded.error().message();
     EXPECT_EQ(decoded->channels, channels);
     EXPECT_EQ(decoded->width, 40);
     // Quality 95 quantizes the steepest coefficients by a few steps.
@@ -119,7 +119,7 @@ TEST(DecodeImage, EveryTruncationIsOneError) {
     for (size_t length = 0; length < file.size() - 20; length += 7) {
       const auto decoded = decode(file.substr(0, length));
       ASSERT_FALSE(decoded.ok()) << length << " of " << file.size();
-      ASSERT_EQ(decoded.error().message.find("a.jpg: "), 0U) << decoded.error().message;
+      ASSERT_EQ(decoded.error().message().find("a.jpg: "), 0U) << decoded.error().message();
     }
   }
 }

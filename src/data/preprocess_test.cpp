@@ -7,7 +7,7 @@ namespace fewbit {
 namespace {
 
 std::vector<float> values(const Result<Tensor>& t) {
-  EXPECT_TRUE(t.ok()) << (t.ok() ? "" : t.error().message);
+  EXPECT_TRUE(t.ok()) << (t.ok() ? "" : t.error().message());
   return {t->span<float>().begin(), t->span<float>().end()};
 }
 

@@ -147,8 +147,8 @@ inline std::string npy_file(const std::string& descr, const std::string& shape,
   do {                                                                   \
     const auto& checked_ = (result);                                     \
     ASSERT_FALSE(checked_.ok()) << "expected an error with: " << (part); \
-    EXPECT_NE(checked_.error().message.find(part), std::string::npos)    \
-        << checked_.error().message << "\ndoes not hold\n"               \
+    EXPECT_NE(checked_.error().message().find(part), std::string::npos)  \
+        << checked_.error().message() << "\ndoes not hold\n"             \
         << (part);                                                       \
   } while (false)
 

@@ -148,8 +148,8 @@ std::optional<size_t> TomlReader::choice(std::string_view key,
   if (!value) return std::nullopt;
   const auto found = std::find(choices.begin(), choices.end(), *value);
   if (found != choices.end()) return static_cast<size_t>(found - choices.begin());
-  fail(key, fmt::format("'{}' is \"{}\", expected one of {}{}", key, *value,
-                        fmt::join(choices, ", "), did_you_mean(choices, *value)));
+  fail(key, fmt::format("'{}' is \"{}\", expected one of {}{}", key, *value, join(choices, ", "),
+                        did_you_mean(choices, *value)));
   return std::nullopt;
 }
 
@@ -186,7 +186,7 @@ Status TomlReader::finish() {
     const auto line = node.source().begin.line;
     const std::string within = where_.empty() ? "" : fmt::format(" in [{}]", where_);
     std::string hint = did_you_mean(known_, name);
-    if (hint.empty()) hint = fmt::format("; known are {}", fmt::join(known_, ", "));
+    if (hint.empty()) hint = fmt::format("; known are {}", join(known_, ", "));
     return Error{kind_,
                  fmt::format("{}:{}: unknown key '{}'{}{}", path_, line, name, within, hint)};
   }

@@ -58,15 +58,15 @@ TEST(TomlReader, EveryMistakeHasItsLine) {
                "f.toml:4: unknown key 'nam' in [part] (did you mean 'name'?)");
   EXPECT_ERROR(read("name = \n"), "f.toml:1: ");
   EXPECT_ERROR(read("name = 'a'\nname = 'b'\n"), "f.toml:2: ");
-  EXPECT_EQ(read("name = \n").error().kind, ErrorKind::kBadInput);
+  EXPECT_EQ(read("name = \n").error().kind(), ErrorKind::kBadInput);
 }
 
 TEST(TomlReader, KindOfErrorIsTheCallers) {
-  EXPECT_EQ(parse_toml("a = ", "p", ErrorKind::kMisuse).error().kind, ErrorKind::kMisuse);
+  EXPECT_EQ(parse_toml("a = ", "p", ErrorKind::kMisuse).error().kind(), ErrorKind::kMisuse);
   const toml::table table = *parse_toml("a = 1\n[t]\nb = 2\n", "p");
   TomlReader reader(table, "p", "", ErrorKind::kMisuse);
   (void)reader.integer("a", 0, 9);
-  EXPECT_EQ(reader.table("t")->finish().error().kind, ErrorKind::kMisuse);
+  EXPECT_EQ(reader.table("t")->finish().error().kind(), ErrorKind::kMisuse);
 }
 
 }  // namespace

@@ -103,7 +103,7 @@ TEST(Compare, TellsBornErrorFromInheritedError) {
   const DataSet data = data_of(folder, samples(40), {});
   // The input is coarse (steps of 1/8 on [-1, 1]), the layer behind it fine, the last one 10 % off.
   auto found = compare(original(), quantized(0.125F, 0.05F, 1.1F), data, {});
-  ASSERT_TRUE(found.ok()) << found.error().message;
+  ASSERT_TRUE(found.ok()) << found.error().message();
   EXPECT_EQ(found->samples, 40);
   ASSERT_EQ(found->layers.size(), 3U);
   // Uniform values against steps of s: signal 1/3, noise s^2 / 12: 24.1 dB. 320 values: the mean
@@ -143,7 +143,7 @@ TEST(Compare, TakesOutTheGainsOfEqualization) {
                               .node("MatMul", {"r", "w2"}, "y")
                               .output("y");
   auto found = compare(original(), equalized, data, {});
-  ASSERT_TRUE(found.ok()) << found.error().message;
+  ASSERT_TRUE(found.ok()) << found.error().message();
   const LayerComparison& hidden = layer(*found, "node_h");
   EXPECT_TRUE(hidden.rescaled);
   EXPECT_GT(hidden.sqnr_db, 100);
@@ -174,7 +174,7 @@ TEST(Compare, RefusesModelsWithoutCommonValues) {
       Builder().input("a", {Dim::named("n"), Dim::of(kWide)}).node("Relu", {"a"}, "b").output("b");
   auto found = compare(original(), other, data, {});
   ASSERT_FALSE(found.ok());
-  EXPECT_NE(found.error().message.find("no value in common"), std::string::npos);
+  EXPECT_NE(found.error().message().find("no value in common"), std::string::npos);
 }
 
 }  // namespace

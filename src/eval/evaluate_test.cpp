@@ -49,7 +49,7 @@ TEST(Evaluate, CountsRightSamplesWhateverTheBatch) {
       EvaluateOptions options;
       options.batch = batch;
       auto found = evaluate(session, nullptr, data, options);
-      ASSERT_TRUE(found.ok()) << found.error().message;
+      ASSERT_TRUE(found.ok()) << found.error().message();
       EXPECT_EQ(found->samples, 7);
       EXPECT_EQ(found->classes, 4);
       ASSERT_TRUE(found->accuracy);
@@ -68,7 +68,7 @@ TEST(Evaluate, ComparesWithTheBaselineSampleBySample) {
   Session model = session_of(open_batch(1.1F));
   Session baseline = session_of(open_batch(1));
   auto found = evaluate(model, &baseline, data, {});
-  ASSERT_TRUE(found.ok()) << found.error().message;
+  ASSERT_TRUE(found.ok()) << found.error().message();
   // f - 1.1 f = -0.1 f: 20 dB; the products round to 2^-24 of values up to ten times the error.
   EXPECT_NEAR(found->sqnr_db, 20, 1e-4);
   EXPECT_EQ(found->same_top1, 100);
@@ -80,7 +80,7 @@ TEST(Evaluate, ComparesWithTheBaselineSampleBySample) {
   // to 4.
   Session zero = session_of(open_batch(0));
   found = evaluate(zero, &baseline, data, {});
-  ASSERT_TRUE(found.ok()) << found.error().message;
+  ASSERT_TRUE(found.ok()) << found.error().message();
   EXPECT_DOUBLE_EQ(found->accuracy->top1, 100 * 4.0 / 7);
   EXPECT_DOUBLE_EQ(found->difference->points, -100.0 / 7);
   EXPECT_EQ(found->difference->only_model_right, 2);
@@ -94,7 +94,7 @@ TEST(Evaluate, WithoutLabelsOnlyTheLogitsAreCompared) {
   const Folder folder;
   const DataSet data = data_of(folder, logits(), {});
   Session model = session_of(open_batch(1));
-  EXPECT_EQ(evaluate(model, nullptr, data, {}).error().kind, ErrorKind::kMisuse);
+  EXPECT_EQ(evaluate(model, nullptr, data, {}).error().kind(), ErrorKind::kMisuse);
   Session same = session_of(open_batch(1));
   auto found = evaluate(model, &same, data, {});
   ASSERT_TRUE(found.ok());
@@ -119,7 +119,7 @@ TEST(Evaluate, SaysWhatDoesNotFit) {
   Session model = session_of(open_batch(1));
   auto found = evaluate(model, nullptr, data, {});
   ASSERT_FALSE(found.ok());
-  EXPECT_NE(found.error().message.find("label 4"), std::string::npos) << found.error().message;
+  EXPECT_NE(found.error().message().find("label 4"), std::string::npos) << found.error().message();
 
   Session merged =
       session_of(Builder()
@@ -129,7 +129,8 @@ TEST(Evaluate, SaysWhatDoesNotFit) {
                      .output("y"));
   found = evaluate(merged, nullptr, data, {});
   ASSERT_FALSE(found.ok());
-  EXPECT_NE(found.error().message.find("output 'y'"), std::string::npos) << found.error().message;
+  EXPECT_NE(found.error().message().find("output 'y'"), std::string::npos)
+      << found.error().message();
 
   Session two = session_of(Builder()
                                .input("x", {Dim::named("n"), Dim::of(4)})
@@ -138,7 +139,7 @@ TEST(Evaluate, SaysWhatDoesNotFit) {
                                .output("y"));
   auto feeder = SampleFeeder::create(two, data);
   ASSERT_FALSE(feeder.ok());
-  EXPECT_NE(feeder.error().message.find("'z'"), std::string::npos) << feeder.error().message;
+  EXPECT_NE(feeder.error().message().find("'z'"), std::string::npos) << feeder.error().message();
 }
 
 }  // namespace

@@ -46,7 +46,7 @@ Result<SampleFeeder> SampleFeeder::create(const Session& session, const DataSet&
       return bad_input(
           "the data set feeds an input '{}' that the model does not have{}; its inputs "
           "are: {}",
-          wanted, did_you_mean(names, wanted), fmt::join(names, ", "));
+          wanted, did_you_mean(names, wanted), join(names, ", "));
     }
     const ValueType& type = inputs[static_cast<size_t>(found - names.begin())].second;
     feeder.inputs_.push_back({wanted, type});

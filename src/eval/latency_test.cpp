@@ -66,7 +66,7 @@ TEST(Latency, MeasuresSleepAndStopsAtErrors) {
   for (double s : pair->second) EXPECT_GE(s, 0.004);
   auto failed = measure([]() -> Status { return bad_input("broken"); }, options);
   ASSERT_FALSE(failed.ok());
-  EXPECT_EQ(failed.error().message, "broken");
+  EXPECT_EQ(failed.error().message(), "broken");
 }
 
 }  // namespace

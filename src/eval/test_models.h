@@ -1,7 +1,7 @@
 #pragma once
 // Small graphs and data sets for the tests of this folder.
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -59,7 +59,7 @@ inline Session session_of(const Model& model) {
   SessionOptions options;
   options.threads = 1;
   auto session = Session::create(model, options);
-  EXPECT_TRUE(session.ok()) << (session.ok() ? "" : session.error().message);
+  EXPECT_TRUE(session.ok()) << (session.ok() ? "" : session.error().message());
   return std::move(session).value();
 }
 
@@ -92,7 +92,7 @@ inline DataSet data_of(const Folder& folder, const Tensor& x, const std::vector<
     toml += "labels = \"y.npy\"\n";
   }
   auto set = DataSet::from_text(toml, folder / "set.toml");
-  EXPECT_TRUE(set.ok()) << (set.ok() ? "" : set.error().message);
+  EXPECT_TRUE(set.ok()) << (set.ok() ? "" : set.error().message());
   return std::move(set).value();
 }
 

@@ -43,7 +43,7 @@ std::string as_toml(double value) {
 std::string as_toml(const std::vector<std::string>& list) {
   std::vector<std::string> quoted;
   for (const std::string& s : list) quoted.push_back(as_toml(s));
-  return fmt::format("[{}]", fmt::join(quoted, ", "));
+  return fmt::format("[{}]", join(quoted, ", "));
 }
 
 template <typename T>
@@ -178,7 +178,7 @@ Status one_of(std::string_view key, const std::string& value,
     if (c == value) return {};
   }
   std::vector<std::string_view> list(choices);
-  return misuse("recipe key '{}': '{}' is none of {}{}", key, value, fmt::join(list, ", "),
+  return misuse("recipe key '{}': '{}' is none of {}{}", key, value, join(list, ", "),
                 did_you_mean(list, value));
 }
 
@@ -249,7 +249,7 @@ Result<QuantScheme> scheme_of(const Recipe& recipe) {
     std::vector<std::string_view> names;
     for (const ObserverRow& row : observer_table()) names.push_back(row.name);
     return misuse("recipe key 'calibration.observer': '{}' is none of {}{}", recipe.observer,
-                  fmt::join(names, ", "), did_you_mean(names, recipe.observer));
+                  join(names, ", "), did_you_mean(names, recipe.observer));
   }
   bool wide = bits_of(scheme.activation_type) == 16;
   if (recipe.activation_type == "int8" || recipe.activation_type == "int16") {

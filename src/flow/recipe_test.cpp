@@ -12,8 +12,8 @@ namespace {
 std::string error_of(const Status& status) {
   EXPECT_FALSE(status.ok());
   if (status.ok()) return "";
-  EXPECT_EQ(status.error().kind, ErrorKind::kMisuse) << status.error().message;
-  return status.error().message;
+  EXPECT_EQ(status.error().kind(), ErrorKind::kMisuse) << status.error().message();
+  return status.error().message();
 }
 
 // Another value than the default, for every key.
@@ -41,7 +41,7 @@ TEST(Recipe, EveryKeyGoesThroughTomlAndBack) {
   for (const Recipe& r : {Recipe{}, changed()}) {
     Recipe back = changed();
     Status status = parse_recipe(to_toml(r), "test", back);
-    ASSERT_TRUE(status.ok()) << status.error().message << "\n" << to_toml(r);
+    ASSERT_TRUE(status.ok()) << status.error().message() << "\n" << to_toml(r);
     expect_equal(back, r);
     EXPECT_EQ(back.float_layers, r.float_layers);
     EXPECT_EQ(back.percentile, r.percentile);
@@ -173,8 +173,8 @@ TEST(Recipe, SchemeChecksEveryChoice) {
     ASSERT_TRUE(set_key(r, key, value).ok());
     auto scheme = scheme_of(r);
     ASSERT_FALSE(scheme.ok()) << key << " = " << value;
-    EXPECT_EQ(scheme.error().kind, ErrorKind::kMisuse);
-    EXPECT_NE(scheme.error().message.find(key), std::string::npos) << scheme.error().message;
+    EXPECT_EQ(scheme.error().kind(), ErrorKind::kMisuse);
+    EXPECT_NE(scheme.error().message().find(key), std::string::npos) << scheme.error().message();
   }
 }
 

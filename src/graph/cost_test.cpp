@@ -7,7 +7,7 @@ namespace {
 
 GraphCost inferred_cost(TestGraph& g) {
   Status status = infer_graph(g.graph);
-  EXPECT_TRUE(status.ok()) << (status.ok() ? "" : status.error().message);
+  EXPECT_TRUE(status.ok()) << (status.ok() ? "" : status.error().message());
   return cost_of(g.graph);
 }
 

@@ -210,7 +210,8 @@ TEST(Graph, CycleErrorNamesANodeOnTheCycle) {
   g.add_node(make_node("Further", {behind}, {further}));
   Status status = g.sort();
   ASSERT_FALSE(status.ok());
-  EXPECT_NE(status.error().message.find("OnCycle"), std::string::npos) << status.error().message;
+  EXPECT_NE(status.error().message().find("OnCycle"), std::string::npos)
+      << status.error().message();
 }
 
 TEST(Graph, CycleThroughACapture) {

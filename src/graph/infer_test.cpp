@@ -303,7 +303,7 @@ TEST(Infer, BindReplacesSymbolsEverywhere) {
   EXPECT_EQ(g.infer(y), "float32[2, 7]");
   Status status = bind_input_shapes(g.graph, {{"x", {3, 7}}});
   ASSERT_FALSE(status.ok());
-  EXPECT_EQ(status.error().message, "input 'x' is float32[2, 7], but is given the shape [3, 7]");
+  EXPECT_EQ(status.error().message(), "input 'x' is float32[2, 7], but is given the shape [3, 7]");
   EXPECT_FALSE(bind_input_shapes(g.graph, {{"z", {3}}}).ok());
   EXPECT_FALSE(bind_input_shapes(g.graph, {{"mask", {2, -1}}}).ok());
 }

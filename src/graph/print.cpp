@@ -102,7 +102,7 @@ void print_graph(const Graph& graph, const std::string& indent, std::string& out
 void print_subgraphs(const Node& node, const std::string& indent, std::string& out) {
   for (const auto& [key, attribute] : node.attributes) {
     auto show = [&](const std::shared_ptr<Graph>& sub) {
-      fmt::format_to(std::back_inserter(out), "{}{}:\n", indent, escaped(key));
+      out += fmt::format("{}{}:\n", indent, escaped(key));
       if (sub != nullptr) print_graph(*sub, indent + "  ", out);
     };
     if (const auto* one = std::get_if<std::shared_ptr<Graph>>(&attribute)) show(*one);
@@ -137,23 +137,22 @@ std::string node_line(const Graph& graph, const Node& node) {
 }
 
 void print_graph(const Graph& graph, const std::string& indent, std::string& out) {
-  auto line = std::back_inserter(out);
-  fmt::format_to(line, "{}graph {}\n", indent, quoted(graph.name));
+  out += fmt::format("{}graph {}\n", indent, quoted(graph.name));
   std::string inner = indent + "  ";
   for (ValueId id : graph.inputs) {
-    fmt::format_to(line, "{}input {}\n", inner, typed(graph, id));
+    out += fmt::format("{}input {}\n", inner, typed(graph, id));
   }
   for (ValueId id = 0; id < static_cast<ValueId>(graph.value_count()); ++id) {
     if (const Tensor* tensor = graph.constant(id)) {
-      fmt::format_to(line, "{}constant {}: {}\n", inner, name_in(graph, id), show_tensor(*tensor));
+      out += fmt::format("{}constant {}: {}\n", inner, name_in(graph, id), show_tensor(*tensor));
     }
   }
   for (NodeId id : graph.order()) {
-    fmt::format_to(line, "{}{}\n", inner, node_line(graph, graph.node(id)));
+    out += fmt::format("{}{}\n", inner, node_line(graph, graph.node(id)));
     print_subgraphs(graph.node(id), inner + "  ", out);
   }
   for (ValueId id : graph.outputs) {
-    fmt::format_to(line, "{}output {}\n", inner, typed(graph, id));
+    out += fmt::format("{}output {}\n", inner, typed(graph, id));
   }
 }
 

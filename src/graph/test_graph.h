@@ -76,7 +76,7 @@ struct TestGraph {
   /// Infers and returns the type of `id`, or the error.
   std::string infer(ValueId id) {
     Status status = infer_graph(graph);
-    return status.ok() ? type(id) : status.error().message;
+    return status.ok() ? type(id) : status.error().message();
   }
 };
 

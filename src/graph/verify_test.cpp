@@ -7,7 +7,7 @@ namespace {
 
 std::string error_of(const TestGraph& g) {
   Status status = verify(g.model);
-  return status.ok() ? "" : status.error().message;
+  return status.ok() ? "" : status.error().message();
 }
 
 TEST(Verify, AcceptsAGoodModel) {

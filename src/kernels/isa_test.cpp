@@ -43,7 +43,7 @@ TEST_F(IsaTest, UnknownAndUnavailableAreErrors) {
   setenv("FEWBIT_ISA", "sse9", 1);
   const Result<Isa> unknown = selected_isa();
   ASSERT_FALSE(unknown.ok());
-  EXPECT_NE(unknown.error().message.find("sse9"), std::string::npos);
+  EXPECT_NE(unknown.error().message().find("sse9"), std::string::npos);
   for (Isa isa : kAllIsas) {
     if (isa_runs_here(isa)) continue;
     setenv("FEWBIT_ISA", std::string(name_of(isa)).c_str(), 1);

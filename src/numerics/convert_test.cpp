@@ -171,7 +171,7 @@ TEST(Cast, StringsToNumbers) {
             (std::vector<double>{0.0999755859375}));
   const auto bad = cast(Tensor::strings({2}, {"1", "Hello"}), DType::kFloat32);
   ASSERT_FALSE(bad.ok());
-  EXPECT_EQ(bad.error().message,
+  EXPECT_EQ(bad.error().message(),
             "cannot convert the string 'Hello' (element 1) to float32: not a number");
   EXPECT_FALSE(cast(Tensor::strings({1}, {""}), DType::kInt32).ok());
 }
@@ -184,7 +184,7 @@ TEST(Cast, EdgesOfTheInterface) {
   EXPECT_EQ(cast(scalar, DType::kFloat32)->raw(), scalar.raw());
   const auto complex = cast(scalar, DType::kComplex64);
   ASSERT_FALSE(complex.ok());
-  EXPECT_EQ(complex.error().message, "cannot convert from float32 to complex64");
+  EXPECT_EQ(complex.error().message(), "cannot convert from float32 to complex64");
   EXPECT_FALSE(cast(scalar, static_cast<DType>(99)).ok());
   Tensor out = Tensor::uninitialized(DType::kFloat32, {1});
   EXPECT_TRUE(cast_into(scalar, out).ok());

@@ -105,7 +105,7 @@ TEST(CorrectBias, EmpiricalCorrectionRemovesTheMeanError) {
   EXPECT_GT(before, 10 * kNoise);
   BatchSource batches{kBatches, batch};
   Status status = correct_bias(n.quantized, n.layers, n.means, &batches, 1);
-  ASSERT_TRUE(status.ok()) << status.error().message;
+  ASSERT_TRUE(status.ok()) << status.error().message();
   EXPECT_LT(mean_error(n), kNoise) << "before: " << before;
 }
 

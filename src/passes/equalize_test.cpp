@@ -81,7 +81,7 @@ std::vector<double> ranges(const Graph& graph, const std::string& name, int64_t 
 
 int apply(ModelBuilder& b, const EqualizeOptions& options = {}) {
   auto pairs = equalize(b.graph, options);
-  EXPECT_TRUE(pairs.ok()) << (pairs.ok() ? "" : pairs.error().message);
+  EXPECT_TRUE(pairs.ok()) << (pairs.ok() ? "" : pairs.error().message());
   EXPECT_TRUE(infer_graph(b.graph).ok());
   return pairs.ok() ? *pairs : -1;
 }

@@ -41,7 +41,7 @@ TEST(Prepare, EveryPassRunsCountsAndLeavesTheOutputs) {
   options.equalize = true;
   options.threads = 1;
   auto reports = prepare(b.model, options, probe);
-  ASSERT_TRUE(reports.ok()) << reports.error().message;
+  ASSERT_TRUE(reports.ok()) << reports.error().message();
   for (const char* pass : {"fold_constants", "remove_dead_nodes", "fold_batch_norm",
                            "name_global_pools", "equalize"}) {
     EXPECT_GT(report(*reports, pass).changed, 0) << pass;

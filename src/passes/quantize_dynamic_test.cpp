@@ -43,7 +43,7 @@ ModelBuilder layers(int opset, int64_t transposed) {
 QuantizedGraph quantized(Model& model, const QuantScheme& scheme) {
   EXPECT_TRUE(infer_graph(model.graph).ok());
   auto q = quantize_dynamic(model.graph, place_quantizers(model.graph, scheme), scheme);
-  EXPECT_TRUE(q.ok()) << (q.ok() ? "" : q.error().message);
+  EXPECT_TRUE(q.ok()) << (q.ok() ? "" : q.error().message());
   return q.ok() ? std::move(q).value() : QuantizedGraph{};
 }
 
@@ -186,7 +186,7 @@ TEST(QuantizeDynamic, RefusesWhatItCannotWrite) {
   QuantScheme symmetric = scheme_of("w8a8:dynamic", true);
   auto q = quantize_dynamic(model.graph, place_quantizers(model.graph, symmetric), symmetric);
   ASSERT_FALSE(q.ok());
-  EXPECT_NE(q.error().message.find(":token"), std::string::npos);
+  EXPECT_NE(q.error().message().find(":token"), std::string::npos);
 
   QuantScheme token = scheme_of("w8a8:token", false);
   Tensor bad = random_tensor({kDepth, kWidth}, 1);
@@ -194,7 +194,7 @@ TEST(QuantizeDynamic, RefusesWhatItCannotWrite) {
   model.graph.value(model.graph.find_value("w2")).constant = std::make_shared<Tensor>(bad);
   q = quantize_dynamic(model.graph, place_quantizers(model.graph, token), token);
   ASSERT_FALSE(q.ok());
-  EXPECT_NE(q.error().message.find("w2"), std::string::npos);
+  EXPECT_NE(q.error().message().find("w2"), std::string::npos);
 }
 
 }  // namespace

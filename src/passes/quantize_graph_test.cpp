@@ -92,7 +92,7 @@ TEST(QuantizeGraph, TheResultRunsNearTheFloatNetwork) {
     Net n = conv_net();
     n.scheme = *parse_scheme(scheme);
     auto q = n.quantize();
-    ASSERT_TRUE(q.ok()) << q.error().message;
+    ASSERT_TRUE(q.ok()) << q.error().message();
     Model model = n.b.model;
     model.graph = q->graph;
     for (NodeId id : model.graph.order()) {
@@ -170,8 +170,8 @@ TEST(QuantizeGraph, WeightsAndBiasesThatAreNoNumbersAreRefusedByName) {
       v.constant = std::make_shared<const Tensor>(t);
       auto q = n.quantize();
       ASSERT_FALSE(q.ok());
-      EXPECT_NE(q.error().message.find(fmt::format("'{}'", name)), std::string::npos);
-      EXPECT_NE(q.error().message.find("node_c"), std::string::npos) << q.error().message;
+      EXPECT_NE(q.error().message().find(fmt::format("'{}'", name)), std::string::npos);
+      EXPECT_NE(q.error().message().find("node_c"), std::string::npos) << q.error().message();
     }
   }
 }
@@ -181,7 +181,7 @@ TEST(QuantizeGraph, AValueWithoutARangeIsNamed) {
   n.ranges.erase("r");
   auto q = n.quantize();
   ASSERT_FALSE(q.ok());
-  EXPECT_NE(q.error().message.find("'r'"), std::string::npos);
+  EXPECT_NE(q.error().message().find("'r'"), std::string::npos);
 }
 
 TEST(QuantizeGraph, GemmBothWaysRoundAndMatMul) {
@@ -197,7 +197,7 @@ TEST(QuantizeGraph, GemmBothWaysRoundAndMatMul) {
     n.b.output({"y"});
     n.ranges = {{"x", {-1, 1}}};
     auto q = n.quantize();
-    ASSERT_TRUE(q.ok()) << q.error().message;
+    ASSERT_TRUE(q.ok()) << q.error().message();
     EXPECT_EQ(q->layers[0].rows, 7);
     Model model = n.b.model;
     model.graph = q->graph;

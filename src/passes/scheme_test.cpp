@@ -31,14 +31,14 @@ TEST(Scheme, ErrorsListWhatThereIs) {
   for (const char* text : {"", "w4a4", "W8A8", "w8a8 ", "a8"}) {
     auto scheme = parse_scheme(text);
     ASSERT_FALSE(scheme.ok()) << text;
-    EXPECT_EQ(scheme.error().kind, ErrorKind::kMisuse);
-    EXPECT_NE(scheme.error().message.find("w8a16"), std::string::npos);
+    EXPECT_EQ(scheme.error().kind(), ErrorKind::kMisuse);
+    EXPECT_NE(scheme.error().message().find("w8a16"), std::string::npos);
   }
   for (const char* text : {"w8a8:", "w8a8:row", "w8:dynamic", "w8a16:token", "w8a8:tensor:"}) {
     auto scheme = parse_scheme(text);
     ASSERT_FALSE(scheme.ok()) << text;
-    EXPECT_NE(scheme.error().message.find(text), std::string::npos);
-    EXPECT_NE(scheme.error().message.find(":channel"), std::string::npos);
+    EXPECT_NE(scheme.error().message().find(text), std::string::npos);
+    EXPECT_NE(scheme.error().message().find(":channel"), std::string::npos);
   }
 }
 

@@ -43,11 +43,11 @@ Model product(float largest, int opset = 17) {
 
 Tensor run(const Model& model) {
   auto session = Session::create(model, {});
-  EXPECT_TRUE(session.ok()) << (session.ok() ? "" : session.error().message);
+  EXPECT_TRUE(session.ok()) << (session.ok() ? "" : session.error().message());
   std::vector<float> x(16);
   Random(4).fill_normal(x, 0, 1);
   auto out = session->run({{"x", Tensor::from({2, 8}, x)}});
-  EXPECT_TRUE(out.ok()) << (out.ok() ? "" : out.error().message);
+  EXPECT_TRUE(out.ok()) << (out.ok() ? "" : out.error().message());
   return out->front().tensor();
 }
 
@@ -76,12 +76,12 @@ TEST(StoreFloats, RefusesToMakeInfinities) {
   Model model = product(70000);
   auto stored = store_floats(model, DType::kFloat16);
   ASSERT_FALSE(stored.ok());
-  EXPECT_NE(stored.error().message.find("'w': 1 of 64 values"), std::string::npos)
-      << stored.error().message;
+  EXPECT_NE(stored.error().message().find("'w': 1 of 64 values"), std::string::npos)
+      << stored.error().message();
   model = product(70000);
   EXPECT_TRUE(store_floats(model, DType::kBfloat16).ok());
   model = product(2, 12);
-  EXPECT_EQ(store_floats(model, DType::kBfloat16).error().kind, ErrorKind::kUnsupported);
+  EXPECT_EQ(store_floats(model, DType::kBfloat16).error().kind(), ErrorKind::kUnsupported);
 }
 
 }  // namespace

@@ -27,7 +27,7 @@ Result<std::vector<RuntimeValue>> run_node(const Node& node, std::vector<Runtime
   if (!status.ok()) {
     Error error = std::move(status).error();
     std::string label = node.label();
-    if (error.message.find(label) != std::string::npos) return error;
+    if (error.message().find(label) != std::string::npos) return error;
     return std::move(error).with_context(label);
   }
   return std::move(context.outputs());

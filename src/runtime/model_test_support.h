@@ -2,7 +2,7 @@
 // Small models built node by node, and running them, for the tests of the runtime and of what
 // stands on it.
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -115,14 +115,14 @@ inline Tensor random_tensor(const Dims& dims, uint64_t seed, float low = -1, flo
 inline Session session_of(const Model& model, SessionOptions options = {}) {
   if (options.threads == 0) options.threads = 1;
   auto session = Session::create(model, options);
-  EXPECT_TRUE(session.ok()) << (session.ok() ? "" : session.error().message);
+  EXPECT_TRUE(session.ok()) << (session.ok() ? "" : session.error().message());
   return std::move(session).value();
 }
 
 /// The outputs; empty, with a failure of the test, if the run fails.
 inline std::vector<RuntimeValue> run(Session& session, const Feeds& feeds) {
   auto outputs = session.run(feeds);
-  EXPECT_TRUE(outputs.ok()) << (outputs.ok() ? "" : outputs.error().message);
+  EXPECT_TRUE(outputs.ok()) << (outputs.ok() ? "" : outputs.error().message());
   if (!outputs.ok()) return {};
   return std::move(outputs).value();
 }

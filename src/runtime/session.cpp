@@ -7,6 +7,7 @@
 #include <list>
 #include <set>
 
+#include "base/text.h"
 #include "graph/infer.h"
 #include "graph/print.h"
 #include "graph/verify.h"
@@ -183,8 +184,7 @@ Result<std::vector<RuntimeValue>> Session::State::bind(const Feeds& given) const
     if (id == kNone || it == graph.inputs.end()) {
       std::vector<std::string> names;
       for (ValueId input : graph.inputs) names.push_back(graph.value(input).name);
-      return bad_input("the model has no input '{}'; its inputs are: {}", name,
-                       fmt::join(names, ", "));
+      return bad_input("the model has no input '{}'; its inputs are: {}", name, join(names, ", "));
     }
     auto index = static_cast<size_t>(it - graph.inputs.begin());
     FEWBIT_TRY(check_input(index, value));
@@ -215,7 +215,7 @@ Result<Session> Session::create(Model model, SessionOptions options) {
   std::vector<std::string> missing = unsupported_operators(model.graph);
   if (!missing.empty()) {
     return unsupported("{}: no implementation of {}", model.path.empty() ? "model" : model.path,
-                       fmt::join(missing, ", "));
+                       join(missing, ", "));
   }
   auto state = std::make_unique<State>();
   state->threads = options.threads > 0 ? options.threads : omp_get_num_procs();

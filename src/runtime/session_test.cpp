@@ -26,7 +26,7 @@ ModelBuilder residual_block() {
 std::string error_of(Session& session, const Feeds& feeds) {
   auto result = session.run(feeds);
   EXPECT_FALSE(result.ok());
-  return result.ok() ? "" : result.error().message;
+  return result.ok() ? "" : result.error().message();
 }
 
 TEST(Session, ResidualBlockAgreesWithThePlainOperators) {
@@ -238,8 +238,8 @@ TEST(Session, UnsupportedOperatorsAreAllListed) {
   b.input("x", {2}).node("NoSuchOp", {"x"}, "a").node("NorThis", {"a"}, "y").output({"y"});
   auto session = Session::create(b.model, {});
   ASSERT_FALSE(session.ok());
-  EXPECT_NE(session.error().message.find("NoSuchOp"), std::string::npos);
-  EXPECT_NE(session.error().message.find("NorThis"), std::string::npos);
+  EXPECT_NE(session.error().message().find("NoSuchOp"), std::string::npos);
+  EXPECT_NE(session.error().message().find("NorThis"), std::string::npos);
 }
 
 TEST(Session, OtherShapesGetOtherPlansAndOldOnesGo) {

@@ -57,14 +57,14 @@ void read_write_read(const std::string& bytes) {
   options.max_inlined_bytes = 1 << 20;
   Result<Model> m = parse_bytes(bytes, options);
   if (!m.ok()) {
-    ASSERT_FALSE(m.error().message.empty());
-    ASSERT_TRUE(is_utf8(m.error().message)) << m.error().message;
+    ASSERT_FALSE(m.error().message().empty());
+    ASSERT_TRUE(is_utf8(m.error().message())) << m.error().message();
     return;
   }
   Result<std::string> written = serialize_onnx(*m);
-  ASSERT_TRUE(written.ok()) << written.error().message;
+  ASSERT_TRUE(written.ok()) << written.error().message();
   Result<Model> again = parse_bytes(*written);
-  ASSERT_TRUE(again.ok()) << again.error().message;
+  ASSERT_TRUE(again.ok()) << again.error().message();
   Result<std::string> twice = serialize_onnx(*again);
   ASSERT_TRUE(twice.ok());
   ASSERT_EQ(*written, *twice);

@@ -228,8 +228,9 @@ Status GraphReader::read_value_infos(
     Result<ValueType> type = read_type(info.type());
     if (type.ok()) {
       value.type = *std::move(type);
-    } else if (type.error().kind == ErrorKind::kUnsupported) {
-      note(fmt::format("value '{}': {}; its type is left open", info.name(), type.error().message));
+    } else if (type.error().kind() == ErrorKind::kUnsupported) {
+      note(fmt::format("value '{}': {}; its type is left open", info.name(),
+                       type.error().message()));
     } else {
       return std::move(type).error().with_context(fmt::format("value '{}'", info.name()));
     }

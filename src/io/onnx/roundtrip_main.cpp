@@ -19,14 +19,14 @@ int main(int argc, char** argv) {
   fewbit::Result<fewbit::Model> model = fewbit::read_onnx(argv[1], options);
   for (const std::string& line : notes) std::fprintf(stderr, "note: %s\n", line.c_str());
   if (!model.ok()) {
-    std::fprintf(stderr, "error: %s\n", model.error().message.c_str());
+    std::fprintf(stderr, "error: %s\n", model.error().message().c_str());
     return 1;
   }
   fewbit::OnnxWriteOptions write_options;
   write_options.external_data = external;
   fewbit::Status status = fewbit::write_onnx(*model, argv[2], write_options);
   if (!status.ok()) {
-    std::fprintf(stderr, "error: %s\n", status.error().message.c_str());
+    std::fprintf(stderr, "error: %s\n", status.error().message().c_str());
     return 1;
   }
   return 0;

@@ -83,11 +83,11 @@ inline Result<Model> parse(const pb::ModelProto& m, const OnnxReadOptions& optio
 
 inline ::testing::AssertionResult fails_with(const Result<Model>& model, const std::string& text) {
   if (model.ok()) return ::testing::AssertionFailure() << "it was read";
-  if (model.error().message.find(text) != std::string::npos) return ::testing::AssertionSuccess();
-  return ::testing::AssertionFailure() << "error: " << model.error().message;
+  if (model.error().message().find(text) != std::string::npos) return ::testing::AssertionSuccess();
+  return ::testing::AssertionFailure() << "error: " << model.error().message();
 }
 
 }  // namespace fewbit::onnx
 
-#define ASSERT_READ(model) ASSERT_TRUE((model).ok()) << (model).error().message
+#define ASSERT_READ(model) ASSERT_TRUE((model).ok()) << (model).error().message()
 #define EXPECT_READ(model) EXPECT_TRUE((model).ok())

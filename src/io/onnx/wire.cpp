@@ -272,7 +272,7 @@ class Splicer {
 
   Field next(FieldReader& reader) const {
     Result<Field> f = reader.next();
-    FEWBIT_CHECK(f.ok(), f.error().message);  // protobuf wrote it
+    FEWBIT_CHECK(f.ok(), f.error().message());  // protobuf wrote it
     return *f;
   }
 

@@ -82,7 +82,7 @@ Status write_files(const Model& model, const std::string& path, const OnnxWriteO
 
 Status write_onnx(const Model& model, const std::string& path, const OnnxWriteOptions& options) {
   Status status = write_files(model, path, options);
-  if (status.ok() || status.error().kind == ErrorKind::kIo) return status;
+  if (status.ok() || status.error().kind() == ErrorKind::kIo) return status;
   return std::move(status).error().with_context(path);
 }
 

@@ -178,8 +178,8 @@ TEST_F(OnnxFiles, MissingAndUnwritable) {
   ASSERT_READ(m);
   Status status = write_onnx(*m, at("nowhere/m.onnx"));
   ASSERT_FALSE(status.ok());
-  EXPECT_EQ(status.error().kind, ErrorKind::kIo);
-  EXPECT_NE(status.error().message.find("nowhere/m.onnx"), std::string::npos);
+  EXPECT_EQ(status.error().kind(), ErrorKind::kIo);
+  EXPECT_NE(status.error().message().find("nowhere/m.onnx"), std::string::npos);
 }
 
 TEST_F(OnnxFiles, CycleLeavesNoFile) {
@@ -189,7 +189,7 @@ TEST_F(OnnxFiles, CycleLeavesNoFile) {
   g.set_input(g.order()[0], 0, g.outputs[0]);
   Status status = write_onnx(*m, at("m.onnx"));
   ASSERT_FALSE(status.ok());
-  EXPECT_NE(status.error().message.find("m.onnx: the graph has a cycle"), std::string::npos);
+  EXPECT_NE(status.error().message().find("m.onnx: the graph has a cycle"), std::string::npos);
   EXPECT_TRUE(fs::is_empty(folder_));
 }
 

@@ -47,7 +47,7 @@ void run_net(benchmark::State& state, Net (*make)(), Layout layout) {
         static_cast<size_t>(layer.out) * (layer.in / layer.groups) * layer.kernel * layer.kernel;
     const std::vector<float> weights(count, 0.01f), bias(layer.out, 0.1f);
     auto conv = DnnlConv::create(spec_of(layer, layout), weights.data(), bias.data());
-    if (!conv.ok()) return state.SkipWithError(conv.error().message.c_str());
+    if (!conv.ok()) return state.SkipWithError(conv.error().message().c_str());
     const auto& dims = conv->dst_dims();
     flops += 2.0 * static_cast<double>(count) * static_cast<double>(dims[2] * dims[3]);
     const size_t i = steps.size();

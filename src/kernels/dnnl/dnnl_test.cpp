@@ -137,7 +137,7 @@ void check_conv(DnnlConvSpec spec, bool with_bias = true) {
   const auto bias = random_floats(outputs, 2);
   const auto plain = random_floats(count_of(spec.src_dims), 3);
   auto conv = Conv::create(spec, weights.data(), with_bias ? bias.data() : nullptr);
-  ASSERT_TRUE(conv.ok()) << conv.error().message;
+  ASSERT_TRUE(conv.ok()) << conv.error().message();
   const Dims dst_dims = conv->dst_dims();
   std::vector<float> src(layout_elems(conv->src_layout(), spec.src_dims), 0.0f);
   Dims i(spec.src_dims.size(), 0);
@@ -322,7 +322,7 @@ TEST(DnnlMatMul, BatchesTransposesBiasAndPackedWeights) {
       const int64_t m = c.a[c.a.size() - 2], k = c.a.back(), n = c.b.back();
       const auto bias = random_floats(n, 3);
       auto op = DnnlMatMul::create(s, constant ? b.data() : nullptr, bias.data());
-      ASSERT_TRUE(op.ok()) << op.error().message;
+      ASSERT_TRUE(op.ok()) << op.error().message();
       const Dims dst_dims = op->dst_dims();
       const auto residual = random_floats(count_of(dst_dims), 4);
       std::vector<float> dst(residual.size(), NAN);
@@ -375,7 +375,7 @@ TEST(DnnlPool, MaxAndAverages) {
       s.pads_begin = {1, 0};
       s.pads_end = {1, 1};
       auto pool = DnnlPool::create(s);
-      ASSERT_TRUE(pool.ok()) << pool.error().message;
+      ASSERT_TRUE(pool.ok()) << pool.error().message();
       const auto src = random_floats(19 * 72, 1);
       const Dims dst_dims = pool->dst_dims();
       std::vector<float> dst(count_of(dst_dims), NAN);
@@ -432,7 +432,7 @@ TEST(DnnlConv, Bfloat16WhereFast) {
   s.weight_dims = {16, 32, 1, 1};
   const auto w = random_floats(count_of(s.weight_dims), 1), x = random_floats(32 * 64, 2);
   auto conv = DnnlConv::create(s, w.data(), nullptr);
-  ASSERT_TRUE(conv.ok()) << conv.error().message;
+  ASSERT_TRUE(conv.ok()) << conv.error().message();
   auto to_bf16 = DnnlReorder::create({.dims = {32 * 64}, .dst_type = DType::kBfloat16});
   auto to_f32 = DnnlReorder::create({.dims = {16 * 64}, .src_type = DType::kBfloat16});
   ASSERT_TRUE(to_bf16.ok() && to_f32.ok());

@@ -88,7 +88,7 @@ Measured measure(const Layer& layer, int threads, double seconds) {
   Tensor output = Tensor::zeros(DType::kUint8, {shape.out_h * shape.out_w * layer.out});
   const std::vector<int32_t> bias(static_cast<size_t>(layer.out), 100);
   const Result<Int8Conv> conv = Int8Conv::prepare(spec, weights.raw(), bias);
-  FEWBIT_CHECK(conv.ok(), conv.error().message);
+  FEWBIT_CHECK(conv.ok(), conv.error().message());
   omp_set_num_threads(threads);
   const auto peer = dnnl_conv(spec, shape, weights, input);
   const auto ours = [&] { conv->run(shape, input.raw(), nullptr, output.raw(), threads); };

@@ -112,7 +112,7 @@ struct Case {
 
   void check(Isa isa, int threads) const {
     const Result<Int8Conv> conv = Int8Conv::prepare(spec, weights.data(), bias, isa);
-    ASSERT_TRUE(conv.ok()) << conv.error().message;
+    ASSERT_TRUE(conv.ok()) << conv.error().message();
     std::vector<uint8_t> out(expected.size(), 0xA5);
     conv->run(shape, input.data(), spec.output.residual ? residual.data() : nullptr, out.data(),
               threads);

@@ -32,7 +32,7 @@ void run_size(benchmark::State& state, const Size& size) {
   const Tensor a = random_bytes(size.m * size.k), b = random_bytes(size.k * size.n);
   Tensor c = Tensor::zeros(DType::kUint8, {size.m * size.n});
   const Result<Int8Gemm> gemm = Int8Gemm::prepare(spec, b.raw(), {});
-  FEWBIT_CHECK(gemm.ok(), gemm.error().message);
+  FEWBIT_CHECK(gemm.ok(), gemm.error().message());
   Int8GemmCall call;
   call.m = size.m;
   call.a = a.raw();

@@ -151,7 +151,7 @@ TEST(Int8Gemm, RandomConstantMatchesReference) {
     Case c = random_case(false);
     for (Isa isa : isas) {
       const Result<Int8Gemm> gemm = Int8Gemm::prepare(c.spec, c.b.data(), c.bias, isa);
-      ASSERT_TRUE(gemm.ok()) << gemm.error().message;
+      ASSERT_TRUE(gemm.ok()) << gemm.error().message();
       std::vector<uint8_t> out = c.empty_output();
       c.bind(out);
       gemm->run(c.call, 1);
@@ -170,7 +170,7 @@ TEST(Int8Gemm, RandomDynamicMatchesReference) {
       const Int8GemmBatch one = {};
       const Status done =
           run_int8_gemm_dynamic(c.spec, c.call, c.b.data(), c.b_stride, {&one, 1}, 1, isa);
-      ASSERT_TRUE(done.ok()) << done.error().message;
+      ASSERT_TRUE(done.ok()) << done.error().message();
       ASSERT_EQ(out, c.expected) << name_of(isa) << ": " << c.describe();
     }
   }

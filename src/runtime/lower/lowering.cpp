@@ -278,7 +278,7 @@ Status Lowering::lower_node(NodeId id, bool optimize) {
       if (row.op_type != node.op_type || row.domain != node.domain) continue;
       const std::set<NodeId> covered_before = covered_;
       Result<bool> lowered = row.lower(*this, node);
-      if (!lowered.ok() && lowered.error().kind != ErrorKind::kUnsupported) {
+      if (!lowered.ok() && lowered.error().kind() != ErrorKind::kUnsupported) {
         return std::move(lowered).error().with_context(node.label());
       }
       done = lowered.ok() && *lowered;

@@ -2,7 +2,7 @@
 // What every operator file needs: errors that name the node, checked axes, small integer inputs,
 // and outputs whose size comes from data.
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <cstdint>
 #include <optional>

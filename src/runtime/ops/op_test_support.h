@@ -62,7 +62,7 @@ class OpCall {
   /// Output i; a failure of the test if the operator fails.
   Tensor output(size_t i = 0) {
     auto result = run();
-    EXPECT_TRUE(result.ok()) << (result.ok() ? "" : result.error().message);
+    EXPECT_TRUE(result.ok()) << (result.ok() ? "" : result.error().message());
     if (!result.ok() || !(*result)[i].is_tensor()) return {};
     return (*result)[i].tensor();
   }
@@ -72,9 +72,9 @@ class OpCall {
     auto result = run();
     EXPECT_FALSE(result.ok()) << node_.label() << " should have failed";
     if (result.ok()) return "";
-    EXPECT_NE(result.error().message.find("under_test"), std::string::npos)
-        << "the message does not name the node: " << result.error().message;
-    return result.error().message;
+    EXPECT_NE(result.error().message().find("under_test"), std::string::npos)
+        << "the message does not name the node: " << result.error().message();
+    return result.error().message();
   }
 
  private:

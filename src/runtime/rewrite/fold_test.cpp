@@ -18,7 +18,7 @@ using Rewrite = Result<int> (*)(Graph&, const RewriteContext&);
 int apply(Rewrite rewrite, Graph& graph, const RewriteContext& context = {}) {
   EXPECT_TRUE(infer_graph(graph).ok());
   auto changed = rewrite(graph, context);
-  EXPECT_TRUE(changed.ok()) << (changed.ok() ? "" : changed.error().message);
+  EXPECT_TRUE(changed.ok()) << (changed.ok() ? "" : changed.error().message());
   EXPECT_TRUE(graph.sort().ok());
   return changed.ok() ? *changed : -1;
 }

@@ -107,8 +107,8 @@ int main(int argc, char** argv) {
   for (long i = 0; std::getline(names, name); ++i) {
     if (i < first) continue;
     const Status status = run_case(fmt::format("{}/{}", folder, i), optimize);
-    const bool unsupported_case = !status.ok() && status.error().kind == ErrorKind::kUnsupported;
-    std::string reason = status.ok() ? "" : status.error().message;
+    const bool unsupported_case = !status.ok() && status.error().kind() == ErrorKind::kUnsupported;
+    std::string reason = status.ok() ? "" : status.error().message();
     for (char& c : reason) {
       if (c == '\n' || c == '\t') c = ' ';
     }

@@ -81,7 +81,7 @@ int main(int argc, char** argv) {
   while (std::getline(std::cin, path)) {
     fewbit::Json line = {{"path", path}};
     fewbit::Status status = fewbit::infer_file(path, line);
-    if (!status.ok()) line["error"] = status.error().message;
+    if (!status.ok()) line["error"] = status.error().message();
     std::cout << line.dump(-1, ' ', false, fewbit::Json::error_handler_t::replace) << std::endl;
   }
   return 0;
