@@ -101,8 +101,8 @@ void print_graph(const Graph& graph, const std::string& indent, std::string& out
 
 void print_subgraphs(const Node& node, const std::string& indent, std::string& out) {
   for (const auto& [key, attribute] : node.attributes) {
-    auto show = [&](const std::shared_ptr<Graph>& sub) {
-      out += fmt::format("{}{}:\n", indent, escaped(key));
+    auto show = [&, &name = key](const std::shared_ptr<Graph>& sub) {
+      out += fmt::format("{}{}:\n", indent, escaped(name));
       if (sub != nullptr) print_graph(*sub, indent + "  ", out);
     };
     if (const auto* one = std::get_if<std::shared_ptr<Graph>>(&attribute)) show(*one);
