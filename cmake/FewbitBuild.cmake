@@ -3,12 +3,11 @@
 #   fewbit_library(base)                       src/base/*.cpp  -> target fewbit_base
 #   fewbit_library(io DEPS graph EXTERNAL ...) links fewbit_graph and the external libraries
 #
-#   OPTIMIZE -O2      folders without hot loops build at less than Release's -O3
-#   PRECOMPILE <x>    headers beyond the common ones, with FEWBIT_PCH
+#   OPTIMIZE -O1      folders without hot loops build at less than Release's -O3
 #
 # Sources are globbed (sub-folders too). By name: *_test.cpp go into the target fewbit_<name>_test
 # (GoogleTest, one ctest entry), *_bench.cpp into fewbit_<name>_bench (Google Benchmark), all others
-# into the library. ISA files set their own target attributes (see src/kernels/README.md), so one
+# into the library. Files for one instruction set say so themselves (#pragma GCC target), so one
 # build runs on every x86-64 processor.
 
 set(CMAKE_CXX_STANDARD 20)
@@ -24,8 +23,9 @@ if(FEWBIT_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
   set(CMAKE_CXX_COMPILER_LAUNCHER ${FEWBIT_CCACHE})
 endif()
 
-# A fresh machine has no ccache: there the common headers are parsed once per folder, which halves the
-# time of the first build. (ccache and precompiled headers do not go together well.)
+# A fresh machine has no ccache: there the common headers are parsed once for all folders that
+# optimize alike, which halves the time of the first build. (ccache and precompiled headers do not go
+# together well.)
 if(FEWBIT_CCACHE)
   option(FEWBIT_PCH "Precompile the common headers" OFF)
 else()
@@ -41,8 +41,20 @@ if(FEWBIT_WERROR)
 endif()
 target_include_directories(fewbit_flags INTERFACE ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR}/include)
 
+# The first folder of each OPTIMIZE makes the precompiled headers, the others of the same reuse them:
+# functions from a precompiled header keep the optimization level that it was made with.
+function(fewbit_precompile target optimize)
+  get_property(first GLOBAL PROPERTY fewbit_precompiled${optimize})
+  if(first)
+    target_precompile_headers(${target} REUSE_FROM ${first})
+  else()
+    target_precompile_headers(${target} PRIVATE ${CMAKE_SOURCE_DIR}/cmake/precompiled.h)
+    set_property(GLOBAL PROPERTY fewbit_precompiled${optimize} ${target})
+  endif()
+endfunction()
+
 function(fewbit_library name)
-  cmake_parse_arguments(ARG "" "OPTIMIZE" "DEPS;EXTERNAL;PRECOMPILE" ${ARGN})
+  cmake_parse_arguments(ARG "" "OPTIMIZE" "DEPS;EXTERNAL" ${ARGN})
   file(GLOB_RECURSE all CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp)
   set(sources ${all})
   list(FILTER sources EXCLUDE REGEX "_(test|bench|main)\\.cpp$")
@@ -55,8 +67,7 @@ function(fewbit_library name)
     add_library(fewbit_${name} STATIC ${sources})
     target_link_libraries(fewbit_${name} PUBLIC fewbit_flags ${ARG_DEPS} ${ARG_EXTERNAL})
     if(FEWBIT_PCH)
-      target_precompile_headers(fewbit_${name} PRIVATE ${CMAKE_SOURCE_DIR}/cmake/precompiled.h
-        ${ARG_PRECOMPILE})
+      fewbit_precompile(fewbit_${name} "${ARG_OPTIMIZE}")
     endif()
     if(ARG_OPTIMIZE)
       target_compile_options(fewbit_${name} PRIVATE $<$<CONFIG:Release>:${ARG_OPTIMIZE}>)
