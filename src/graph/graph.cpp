@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <set>
 
+template class std::vector<fewbit::Dim>;
+
 namespace fewbit {
 
 ValueType::ValueType() = default;

@@ -39,6 +39,11 @@ struct Dim {
 };
 
 using Shape = std::vector<Dim>;
+}  // namespace fewbit
+
+extern template class std::vector<fewbit::Dim>;  // in graph.cpp, as the special members
+
+namespace fewbit {
 
 /// The type of a value. `shape` is empty (nullopt) when not even the rank is known.
 struct ValueType {
