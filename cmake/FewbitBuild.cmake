@@ -4,11 +4,11 @@
 #   fewbit_library(io DEPS graph EXTERNAL ...) links fewbit_graph and the external libraries
 #
 #   OPTIMIZE -O2      folders without hot loops build at less than Release's -O3
-#   PRECOMPILE <x>    headers beyond the common ones, with FEWBIT_PCH
+#   COLD lower/*.cpp  files that build at -O1: they need to be right, not fast
 #
 # Sources are globbed (sub-folders too). By name: *_test.cpp go into the target fewbit_<name>_test
 # (GoogleTest, one ctest entry), *_bench.cpp into fewbit_<name>_bench (Google Benchmark), all others
-# into the library. ISA files set their own target attributes (see src/kernels/README.md), so one
+# into the library. Files for one instruction set say so themselves (#pragma GCC target), so one
 # build runs on every x86-64 processor.
 
 set(CMAKE_CXX_STANDARD 20)
@@ -24,8 +24,9 @@ if(FEWBIT_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
   set(CMAKE_CXX_COMPILER_LAUNCHER ${FEWBIT_CCACHE})
 endif()
 
-# A fresh machine has no ccache: there the common headers are parsed once per folder, which halves the
-# time of the first build. (ccache and precompiled headers do not go together well.)
+# A fresh machine has no ccache: there the common headers are parsed once for all folders that
+# optimize alike, which halves the time of the first build. (ccache and precompiled headers do not go
+# together well.)
 if(FEWBIT_CCACHE)
   option(FEWBIT_PCH "Precompile the common headers" OFF)
 else()
@@ -41,8 +42,24 @@ if(FEWBIT_WERROR)
 endif()
 target_include_directories(fewbit_flags INTERFACE ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR}/include)
 
+# Sets a target's -O level, if one is given. With FEWBIT_PCH the first target of each level makes the
+# precompiled headers and the others reuse them; g++ 12 does not survive the headers of another level.
+function(fewbit_optimize target level)
+  target_compile_options(${target} PRIVATE $<$<CONFIG:Release>:${level}>)
+  if(NOT FEWBIT_PCH)
+    return()
+  endif()
+  get_property(first GLOBAL PROPERTY fewbit_precompiled${level})
+  if(first)
+    target_precompile_headers(${target} REUSE_FROM ${first})
+  else()
+    target_precompile_headers(${target} PRIVATE ${CMAKE_SOURCE_DIR}/cmake/precompiled.h)
+    set_property(GLOBAL PROPERTY fewbit_precompiled${level} ${target})
+  endif()
+endfunction()
+
 function(fewbit_library name)
-  cmake_parse_arguments(ARG "" "OPTIMIZE" "DEPS;EXTERNAL;PRECOMPILE" ${ARGN})
+  cmake_parse_arguments(ARG "" "OPTIMIZE" "COLD;DEPS;EXTERNAL" ${ARGN})
   file(GLOB_RECURSE all CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp)
   set(sources ${all})
   list(FILTER sources EXCLUDE REGEX "_(test|bench|main)\\.cpp$")
@@ -50,16 +67,23 @@ function(fewbit_library name)
   list(FILTER tests INCLUDE REGEX "_test\\.cpp$")
   set(benches ${all})
   list(FILTER benches INCLUDE REGEX "_bench\\.cpp$")
+  set(cold)
+  if(ARG_COLD)
+    list(TRANSFORM ARG_COLD PREPEND ${CMAKE_CURRENT_SOURCE_DIR}/)
+    file(GLOB cold CONFIGURE_DEPENDS ${ARG_COLD})
+    list(FILTER cold EXCLUDE REGEX "_test\\.cpp$")
+    list(REMOVE_ITEM sources ${cold})
+  endif()
   list(TRANSFORM ARG_DEPS PREPEND fewbit_)
   if(sources)
     add_library(fewbit_${name} STATIC ${sources})
     target_link_libraries(fewbit_${name} PUBLIC fewbit_flags ${ARG_DEPS} ${ARG_EXTERNAL})
-    if(FEWBIT_PCH)
-      target_precompile_headers(fewbit_${name} PRIVATE ${CMAKE_SOURCE_DIR}/cmake/precompiled.h
-        ${ARG_PRECOMPILE})
-    endif()
-    if(ARG_OPTIMIZE)
-      target_compile_options(fewbit_${name} PRIVATE $<$<CONFIG:Release>:${ARG_OPTIMIZE}>)
+    fewbit_optimize(fewbit_${name} "${ARG_OPTIMIZE}")
+    if(cold)
+      add_library(fewbit_${name}_cold OBJECT ${cold})
+      target_link_libraries(fewbit_${name}_cold PUBLIC fewbit_flags ${ARG_DEPS} ${ARG_EXTERNAL})
+      fewbit_optimize(fewbit_${name}_cold -O1)
+      target_sources(fewbit_${name} PRIVATE $<TARGET_OBJECTS:fewbit_${name}_cold>)
     endif()
   else()
     add_library(fewbit_${name} INTERFACE)

@@ -10,22 +10,22 @@
 
 namespace fewbit::internal {
 
-template <typename... Args>
-[[gnu::cold, gnu::noinline]] std::string describe_operands(const Args&... args) {
-  std::string out;
-  ((out += fmt::format(" [{}]", args)), ...);
-  return out;
-}
-
 [[noreturn]] void check_failed(const char* file, int line, const char* condition,
-                               const std::string& operands);
+                               size_t operand_count, fmt::format_args operands);
+
+// Not inlined, and only the operands' addresses: there are hundreds of callers.
+template <typename... Args>
+[[noreturn, gnu::cold, gnu::noinline]] void fail_check(const char* file, int line,
+                                                       const char* condition,
+                                                       const Args&... operands) {
+  check_failed(file, line, condition, sizeof...(operands), fmt::make_format_args(operands...));
+}
 
 }  // namespace fewbit::internal
 
 /// FEWBIT_CHECK(condition, operands...): operands are anything that fmt can print.
-#define FEWBIT_CHECK(condition, ...)                                                        \
-  do {                                                                                      \
-    if (!(condition)) [[unlikely]]                                                          \
-      ::fewbit::internal::check_failed(__FILE__, __LINE__, #condition,                      \
-                                       ::fewbit::internal::describe_operands(__VA_ARGS__)); \
+#define FEWBIT_CHECK(condition, ...)                                                             \
+  do {                                                                                           \
+    if (!(condition)) [[unlikely]]                                                               \
+      ::fewbit::internal::fail_check(__FILE__, __LINE__, #condition __VA_OPT__(, ) __VA_ARGS__); \
   } while (false)

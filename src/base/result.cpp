@@ -39,8 +39,12 @@ void value_of_error(const Error& error) {
   std::abort();
 }
 
-void check_failed(const char* file, int line, const char* condition, const std::string& operands) {
-  std::fprintf(stderr, "%s:%d: broken invariant: %s%s\n", file, line, condition, operands.c_str());
+void check_failed(const char* file, int line, const char* condition, size_t operand_count,
+                  fmt::format_args operands) {
+  std::string format;
+  for (size_t i = 0; i < operand_count; ++i) format += " [{}]";
+  const std::string text = fmt::vformat(format, operands);
+  std::fprintf(stderr, "%s:%d: broken invariant: %s%s\n", file, line, condition, text.c_str());
   std::fflush(stderr);
   std::abort();
 }

@@ -34,6 +34,12 @@ inline constexpr size_t kTensorAlignment = 64;
 class Tensor {
  public:
   Tensor() = default;
+  // In tensor.cpp: nearly every file copies, moves or destroys tensors.
+  Tensor(const Tensor& other);
+  Tensor(Tensor&& other) noexcept;
+  Tensor& operator=(const Tensor& other);
+  Tensor& operator=(Tensor&& other) noexcept;
+  ~Tensor();
 
   /// Owned, zero-filled (strings: empty).
   static Tensor zeros(DType type, Dims dims);

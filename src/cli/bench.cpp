@@ -208,38 +208,39 @@ Json latency_json(const std::vector<double>& seconds) {
 
 Json json_of(const BenchOptions& options, const Feeds& feeds, const BenchResult& result) {
   Json inputs = Json::object();
-  for (const auto& [name, value] : feeds) inputs[name] = value.tensor().dims();
+  for (const auto& [name, value] : feeds) inputs.set(name, value.tensor().dims());
   Json json = {{"model", options.model},           {"threads", options.threads},
                {"batch", options.batch},           {"inputs", inputs},
                {"runs", result.seconds.size()},    {"latency_ms", latency_json(result.seconds)},
                {"peak_rss_bytes", result.peak_rss}};
   if (options.profile) {
     const MachineLimits& limits = machine_limits(options.threads);
-    json["machine"] = {{"int8_gops", 2e-9 * limits.int8.macs_per_second},
-                       {"int8_instruction", limits.int8.instruction},
-                       {"float32_gflops", 2e-9 * limits.float32.macs_per_second},
-                       {"float32_instruction", limits.float32.instruction}};
-    json["layers"] = Json::array();
+    json.set("machine", {{"int8_gops", 2e-9 * limits.int8.macs_per_second},
+                         {"int8_instruction", limits.int8.instruction},
+                         {"float32_gflops", 2e-9 * limits.float32.macs_per_second},
+                         {"float32_instruction", limits.float32.instruction}});
+    Json layers = Json::array();
     for (const LayerTime& layer : result.layers) {
-      json["layers"].push_back({{"name", layer.name},
-                                {"op", layer.step.op},
-                                {"kernel", layer.step.kernel},
-                                {"ms", layer.seconds * 1e3},
-                                {"share", layer.share},
-                                {"macs", layer.step.macs},
-                                {"gops", layer.gops},
-                                {"peak_fraction", layer.step.macs > 0 ? Json(layer.limit) : Json()},
-                                {"limited_by", layer.step.macs == 0 ? Json()
-                                               : layer.memory       ? Json("memory")
-                                                                    : Json("arithmetic")}});
+      layers.push_back({{"name", layer.name},
+                        {"op", layer.step.op},
+                        {"kernel", layer.step.kernel},
+                        {"ms", layer.seconds * 1e3},
+                        {"share", layer.share},
+                        {"macs", layer.step.macs},
+                        {"gops", layer.gops},
+                        {"peak_fraction", layer.step.macs > 0 ? Json(layer.limit) : Json()},
+                        {"limited_by", layer.step.macs == 0 ? Json()
+                                       : layer.memory       ? Json("memory")
+                                                            : Json("arithmetic")}});
     }
+    json.set("layers", layers);
   }
   if (result.paired) {
     const MedianInterval& ratio = result.paired->ratio;
-    json["against"] = {{"model", options.against},
-                       {"latency_ms", latency_json(result.paired->second)},
-                       {"ratio", ratio.median},
-                       {"ci95", {ratio.low, ratio.high}}};
+    json.set("against", {{"model", options.against},
+                         {"latency_ms", latency_json(result.paired->second)},
+                         {"ratio", ratio.median},
+                         {"ci95", Json::array({ratio.low, ratio.high})}});
   }
   return json;
 }
@@ -300,35 +301,35 @@ Status bench_model(BenchOptions options) {
 
 }  // namespace
 
-Run add_bench(CLI::App& app) {
+Run add_bench(Arguments& arguments) {
   auto options = std::make_shared<BenchOptions>();
-  app.add_option("model", options->model, "ONNX model")->required()->type_name("MODEL");
-  app.add_option("-i,--input", options->inputs,
-                 "Shape of an input (random values), or its values; once per input. Without it "
-                 "dimensions that the model leaves open are --batch (the first) and 1")
-      ->type_name("NAME=1,3,224,224|FILE.npy")
-      ->allow_extra_args(false);
-  app.add_option("--batch", options->batch, "Samples per run, where the model leaves it open")
-      ->check(CLI::Range(int64_t{1}, int64_t{1} << 20))
-      ->capture_default_str()
-      ->type_name("N");
-  app.add_option("--threads", options->threads, "Threads (default: all processors)")
-      ->check(CLI::Range(0, 4096))
-      ->type_name("N");
-  app.add_option("--seconds", options->seconds, "How long to measure")
-      ->check(CLI::Range(0.0, 86400.0))
-      ->capture_default_str()
-      ->type_name("S");
-  app.add_option("--seed", options->seed, "Of the random inputs")
-      ->capture_default_str()
-      ->type_name("N");
-  app.add_flag("--profile", options->profile,
-               "Show time, kernel and fraction of the machine's measured peak of every layer");
-  app.add_option("--against", options->against,
-                 "A second model, run in turn with the first; shows the median of (time of OTHER / "
-                 "time of MODEL) with its 95 % interval: above 1, MODEL is the faster one")
-      ->type_name("OTHER");
-  app.add_flag("--json", options->json, "Print the result as one JSON object");
+  arguments.option("model", options->model, "ONNX model").required().type_name("MODEL");
+  arguments
+      .option("-i,--input", options->inputs,
+              "Shape of an input (random values), or its values; once per input. Without it "
+              "dimensions that the model leaves open are --batch (the first) and 1")
+      .type_name("NAME=1,3,224,224|FILE.npy")
+      .one_value();
+  arguments.option("--batch", options->batch, "Samples per run, where the model leaves it open")
+      .range(1, int64_t{1} << 20)
+      .show_default()
+      .type_name("N");
+  arguments.option("--threads", options->threads, "Threads (default: all processors)")
+      .range(0, 4096)
+      .type_name("N");
+  arguments.option("--seconds", options->seconds, "How long to measure")
+      .real_range(0.0, 86400.0)
+      .show_default()
+      .type_name("S");
+  arguments.option("--seed", options->seed, "Of the random inputs").show_default().type_name("N");
+  arguments.flag("--profile", options->profile,
+                 "Show time, kernel and fraction of the machine's measured peak of every layer");
+  arguments
+      .option("--against", options->against,
+              "A second model, run in turn with the first; shows the median of (time of OTHER / "
+              "time of MODEL) with its 95 % interval: above 1, MODEL is the faster one")
+      .type_name("OTHER");
+  arguments.flag("--json", options->json, "Print the result as one JSON object");
   return [options] { return bench_model(*options); };
 }
 

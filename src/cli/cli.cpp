@@ -62,22 +62,6 @@ int exit_code(const Error& error) {
   return error.kind() == ErrorKind::kMisuse ? 2 : 1;
 }
 
-struct Added {
-  CLI::App* app;
-  Run run;
-};
-
-std::vector<Added> add_commands(CLI::App& app) {
-  std::vector<Added> added;
-  for (const Command& command : commands()) {
-    CLI::App* sub =
-        app.add_subcommand(std::string(command.name), std::string(command.summary) + ".");
-    sub->footer("\nExamples:\n" + std::string(command.examples));
-    added.push_back({sub, command.add(*sub)});
-  }
-  return added;
-}
-
 // CLI11 would call a mistyped command an unexpected argument.
 Status check_command(int argc, const char* const* argv) {
   if (argc < 2 || argv[1][0] == '-') return {};
@@ -93,30 +77,28 @@ int parse_and_run(int argc, const char* const* argv) {
   if (Status status = check_command(argc, argv); !status.ok()) {
     return fail(status.error().message(), exit_code(status.error()));
   }
-  CLI::App app(
-      "Fewbit turns trained neural networks (ONNX) into few-bit ones, proves that they are\n"
-      "still right, and runs them.",
-      "fewbit");
-  app.set_version_flag("--version", "fewbit " + version());
-  app.require_subcommand(1);
-  app.footer("\nfewbit COMMAND --help explains a command. Exit code: 0, 1 (failure), 2 (misuse).");
-  const std::vector<Added> added = add_commands(app);
+  CommandLine line({.program = "fewbit",
+                    .about =
+                        "Fewbit turns trained neural networks (ONNX) into few-bit ones, proves "
+                        "that they are\nstill right, and runs them.",
+                    .version = "fewbit " + version(),
+                    .footer = "\nfewbit COMMAND --help explains a command. Exit code: 0, 1 "
+                              "(failure), 2 (misuse)."});
+  std::vector<Run> runs;
+  for (const Command& command : commands()) {
+    Arguments& arguments = line.add_command(command.name, std::string(command.summary) + ".");
+    arguments.explain("\nExamples:\n" + std::string(command.examples));
+    runs.push_back(command.add(arguments));
+  }
   if (argc < 2) {
-    std::fputs(app.help().c_str(), stderr);
+    std::fputs(line.help().c_str(), stderr);
     return 2;
   }
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
-    return fail(error.what(), 2);
-  }
-  for (const Added& command : added) {
-    if (!command.app->parsed()) continue;
-    Status status = command.run();
-    if (!status.ok()) return fail(status.error().message(), exit_code(status.error()));
-  }
-  return 0;
+  Result<std::optional<size_t>> chosen = line.parse(argc, argv);
+  if (!chosen.ok()) return fail(chosen.error().message(), exit_code(chosen.error()));
+  if (!chosen.value()) return 0;  // --help, --version
+  const Status status = runs[*chosen.value()]();
+  return status.ok() ? 0 : fail(status.error().message(), exit_code(status.error()));
 }
 
 }  // namespace

@@ -1,12 +1,12 @@
 #pragma once
 // The subcommands: one file and one row each.
 
-#include <CLI/CLI.hpp>
 #include <functional>
 #include <span>
 #include <string_view>
 
 #include "base/result.h"
+#include "cli/arguments.h"
 
 namespace fewbit::cli {
 
@@ -17,8 +17,8 @@ struct Command {
   std::string_view name;
   std::string_view summary;   ///< one line, for `fewbit --help`
   std::string_view examples;  ///< shown under `fewbit NAME --help`
-  /// Adds the options to `app` and returns what to run once they are parsed.
-  Run (*add)(CLI::App& app);
+  /// Declares the arguments and returns what to run once they are parsed.
+  Run (*add)(Arguments& arguments);
 };
 
 /// All subcommands, in the order of the help.

@@ -5,12 +5,12 @@
 
 namespace fewbit::cli {
 
-Run add_inspect(CLI::App& app);
-Run add_run(CLI::App& app);
-Run add_eval(CLI::App& app);
-Run add_quantize(CLI::App& app);
-Run add_compare(CLI::App& app);
-Run add_bench(CLI::App& app);
-Run add_convert(CLI::App& app);
+Run add_inspect(Arguments& arguments);
+Run add_run(Arguments& arguments);
+Run add_eval(Arguments& arguments);
+Run add_quantize(Arguments& arguments);
+Run add_compare(Arguments& arguments);
+Run add_bench(Arguments& arguments);
+Run add_convert(Arguments& arguments);
 
 }  // namespace fewbit::cli

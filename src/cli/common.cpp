@@ -114,16 +114,11 @@ Status print_text(const std::string& text) {
 }
 
 Status print_json(const Json& json) {
-  // Names come from files: bytes that are not UTF-8 are replaced.
-  return print_text(json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
+  return print_text(json.print() + "\n");
 }
 
 void note(const std::string& text) {
   std::fprintf(stderr, "fewbit: note: %s\n", text.c_str());
-}
-
-Json finite(double value) {
-  return std::isfinite(value) ? Json(value) : Json(nullptr);
 }
 
 std::string decibels(double db) {

@@ -1,18 +1,16 @@
 #pragma once
 // What the subcommands share: reading models, naming inputs on the command line, printing.
 
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "base/result.h"
+#include "report/json.h"
 #include "runtime/session.h"
 
 namespace fewbit::cli {
-
-using Json = nlohmann::ordered_json;
 
 /// Reads an ONNX model; what the file holds beyond what is kept is noted on stderr.
 Result<Model> load_model(const std::string& path);
@@ -45,8 +43,6 @@ Status print_text(const std::string& text);
 /// One line on stderr.
 void note(const std::string& text);
 
-/// JSON has no infinity and no NaN: null.
-Json finite(double value);
 /// "17.3 dB", "exact" for no error.
 std::string decibels(double db);
 /// Width of the terminal that stdout is, else 160.

@@ -20,9 +20,9 @@ Json json_of(const LayerComparison& layer) {
   return {{"name", layer.name},
           {"op", layer.op},
           {"value", layer.value},
-          {"sqnr_db", finite(layer.sqnr_db)},
-          {"own_sqnr_db", finite(layer.own_sqnr_db)},
-          {"cosine", finite(layer.cosine)},
+          {"sqnr_db", layer.sqnr_db},
+          {"own_sqnr_db", layer.own_sqnr_db},
+          {"cosine", layer.cosine},
           {"rescaled", layer.rescaled}};
 }
 
@@ -30,9 +30,8 @@ Json json_of(const CompareCommand& command, const Comparison& found) {
   Json layers = Json::array(), outputs = Json::array();
   for (const LayerComparison& layer : found.layers) layers.push_back(json_of(layer));
   for (const LayerComparison& output : found.outputs) {
-    outputs.push_back({{"name", output.name},
-                       {"sqnr_db", finite(output.sqnr_db)},
-                       {"cosine", finite(output.cosine)}});
+    outputs.push_back(
+        {{"name", output.name}, {"sqnr_db", output.sqnr_db}, {"cosine", output.cosine}});
   }
   return {{"float", command.original}, {"quantized", command.quantized},
           {"data", command.data},      {"samples", found.samples},
@@ -71,25 +70,25 @@ Status compare_models(const CompareCommand& command) {
 
 }  // namespace
 
-Run add_compare(CLI::App& app) {
+Run add_compare(Arguments& arguments) {
   auto command = std::make_shared<CompareCommand>();
-  app.add_option("float", command->original, "The float ONNX model")
-      ->required()
-      ->type_name("FLOAT");
-  app.add_option("quantized", command->quantized, "What was made of it")
-      ->required()
-      ->type_name("QUANTIZED");
-  app.add_option("-d,--data", command->data, "Data-set file (docs/data-sets.md); needs no labels")
-      ->required()
-      ->type_name("SET.toml");
-  app.add_option("--samples", command->samples, "At most so many samples; 0: all")
-      ->check(CLI::Range(int64_t{0}, int64_t{1} << 62))
-      ->capture_default_str()
-      ->type_name("N");
-  app.add_option("--threads", command->threads, "Threads (default: all processors)")
-      ->check(CLI::Range(0, 4096))
-      ->type_name("N");
-  app.add_flag("--json", command->json, "Print the result as one JSON object");
+  arguments.option("float", command->original, "The float ONNX model")
+      .required()
+      .type_name("FLOAT");
+  arguments.option("quantized", command->quantized, "What was made of it")
+      .required()
+      .type_name("QUANTIZED");
+  arguments.option("-d,--data", command->data, "Data-set file (docs/data-sets.md); needs no labels")
+      .required()
+      .type_name("SET.toml");
+  arguments.option("--samples", command->samples, "At most so many samples; 0: all")
+      .range(0, int64_t{1} << 62)
+      .show_default()
+      .type_name("N");
+  arguments.option("--threads", command->threads, "Threads (default: all processors)")
+      .range(0, 4096)
+      .type_name("N");
+  arguments.flag("--json", command->json, "Print the result as one JSON object");
   return [command] { return compare_models(*command); };
 }
 

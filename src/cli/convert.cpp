@@ -79,21 +79,22 @@ Status convert_model(const ConvertOptions& options) {
 
 }  // namespace
 
-Run add_convert(CLI::App& app) {
+Run add_convert(Arguments& arguments) {
   auto options = std::make_shared<ConvertOptions>();
-  app.add_option("model", options->model, "ONNX model")->required()->type_name("MODEL");
-  app.add_option("-o,--output", options->output, "The ONNX file to write")
-      ->required()
-      ->type_name("OUT");
-  app.add_option("--to", options->to,
-                 "Store float32 weights in 16 bits: fp16, or bf16 (float32's range, fewer digits). "
-                 "Biases, normalizations and quantizer scales stay. Without it the model is read "
-                 "and written back")
-      ->check(CLI::IsMember({"fp16", "bf16"}))
-      ->type_name("fp16|bf16");
-  app.add_flag("--external-data", options->external_data,
-               "Put large weights into a second file, OUT.data");
-  app.add_flag("--json", options->json, "Print what was done as one JSON object");
+  arguments.option("model", options->model, "ONNX model").required().type_name("MODEL");
+  arguments.option("-o,--output", options->output, "The ONNX file to write")
+      .required()
+      .type_name("OUT");
+  arguments
+      .option("--to", options->to,
+              "Store float32 weights in 16 bits: fp16, or bf16 (float32's range, fewer digits). "
+              "Biases, normalizations and quantizer scales stay. Without it the model is read "
+              "and written back")
+      .choices({"fp16", "bf16"})
+      .type_name("fp16|bf16");
+  arguments.flag("--external-data", options->external_data,
+                 "Put large weights into a second file, OUT.data");
+  arguments.flag("--json", options->json, "Print what was done as one JSON object");
   return [options] { return convert_model(*options); };
 }
 

@@ -19,29 +19,30 @@ struct EvalOptions {
 Json json_of(const Accuracy& accuracy) {
   return {{"top1", accuracy.top1},
           {"top5", accuracy.top5},
-          {"top1_ci95", {accuracy.top1_low, accuracy.top1_high}}};
+          {"top1_ci95", Json::array({accuracy.top1_low, accuracy.top1_high})}};
 }
 
 Json json_of(const EvalOptions& options, const Evaluation& found) {
   Json json = {{"model", options.model}, {"data", options.data}, {"samples", found.samples}};
   if (found.accuracy) json.update(json_of(*found.accuracy));
-  json["classes"] = found.classes;
-  json["non_finite_samples"] = found.non_finite_samples;
+  json.set("classes", found.classes);
+  json.set("non_finite_samples", found.non_finite_samples);
   if (found.compared) {
-    json["sqnr_db"] = finite(found.sqnr_db);
-    json["same_top1"] = found.same_top1;
-    json["baseline"] = {{"model", options.baseline}};
-    if (found.baseline_accuracy) json["baseline"].update(json_of(*found.baseline_accuracy));
+    json.set("sqnr_db", found.sqnr_db);
+    json.set("same_top1", found.same_top1);
+    Json baseline = {{"model", options.baseline}};
+    if (found.baseline_accuracy) baseline.update(json_of(*found.baseline_accuracy));
+    json.set("baseline", baseline);
   }
   if (found.difference) {
     const AccuracyDifference& d = *found.difference;
-    json["difference"] = {{"points", d.points},
-                          {"ci95", {d.low, d.high}},
-                          {"mcnemar_p", d.mcnemar_p},
-                          {"only_model_right", d.only_model_right},
-                          {"only_baseline_right", d.only_baseline_right}};
+    json.set("difference", {{"points", d.points},
+                            {"ci95", Json::array({d.low, d.high})},
+                            {"mcnemar_p", d.mcnemar_p},
+                            {"only_model_right", d.only_model_right},
+                            {"only_baseline_right", d.only_baseline_right}});
   }
-  json["seconds"] = found.seconds;
+  json.set("seconds", found.seconds);
   return json;
 }
 
@@ -90,31 +91,31 @@ Status eval_model(const EvalOptions& options) {
 
 }  // namespace
 
-Run add_eval(CLI::App& app) {
+Run add_eval(Arguments& arguments) {
   auto options = std::make_shared<EvalOptions>();
-  app.add_option("model", options->model, "ONNX model; its first output holds the logits")
-      ->required()
-      ->type_name("MODEL");
-  app.add_option("-d,--data", options->data, "Data-set file (docs/data-sets.md)")
-      ->required()
-      ->type_name("SET.toml");
-  app.add_option(
-         "-b,--baseline", options->baseline,
-         "Model to compare with, usually the float one: paired difference of the accuracies "
-         "with its 95 % interval and McNemar's test, SQNR of the logits (also without "
-         "labels)")
-      ->type_name("MODEL");
-  app.add_option("--batch", options->batch, "Samples per run, where the model leaves it open")
-      ->check(CLI::Range(int64_t{1}, int64_t{1} << 20))
-      ->capture_default_str()
-      ->type_name("N");
-  app.add_option("--threads", options->threads, "Threads (default: all processors)")
-      ->check(CLI::Range(0, 4096))
-      ->type_name("N");
-  app.add_option("--limit", options->limit, "At most so many samples (default: the data set's)")
-      ->check(CLI::Range(int64_t{1}, int64_t{1} << 62))
-      ->type_name("N");
-  app.add_flag("--json", options->json, "Print the result as one JSON object");
+  arguments.option("model", options->model, "ONNX model; its first output holds the logits")
+      .required()
+      .type_name("MODEL");
+  arguments.option("-d,--data", options->data, "Data-set file (docs/data-sets.md)")
+      .required()
+      .type_name("SET.toml");
+  arguments
+      .option("-b,--baseline", options->baseline,
+              "Model to compare with, usually the float one: paired difference of the accuracies "
+              "with its 95 % interval and McNemar's test, SQNR of the logits (also without "
+              "labels)")
+      .type_name("MODEL");
+  arguments.option("--batch", options->batch, "Samples per run, where the model leaves it open")
+      .range(1, int64_t{1} << 20)
+      .show_default()
+      .type_name("N");
+  arguments.option("--threads", options->threads, "Threads (default: all processors)")
+      .range(0, 4096)
+      .type_name("N");
+  arguments.option("--limit", options->limit, "At most so many samples (default: the data set's)")
+      .range(1, int64_t{1} << 62)
+      .type_name("N");
+  arguments.flag("--json", options->json, "Print the result as one JSON object");
   return [options] { return eval_model(*options); };
 }
 

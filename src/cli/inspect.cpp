@@ -22,19 +22,16 @@ struct InspectOptions {
 Json typed_values(const std::vector<std::pair<std::string, ValueType>>& values) {
   Json list = Json::array();
   for (const auto& [name, type] : values) {
-    Json shape = nullptr;
+    Json shape;
     if (type.shape) {
       shape = Json::array();
       for (const Dim& d : *type.shape) {
-        shape.push_back(d.known()          ? Json(d.value)
-                        : d.symbol.empty() ? Json(nullptr)
-                                           : Json(d.symbol));
+        shape.push_back(d.known() ? Json(d.value) : d.symbol.empty() ? Json() : Json(d.symbol));
       }
     }
-    list.push_back(
-        {{"name", name},
-         {"type", type.elem == DType::kUndefined ? Json(nullptr) : Json(name_of(type.elem))},
-         {"shape", shape}});
+    list.push_back({{"name", name},
+                    {"type", type.elem == DType::kUndefined ? Json() : Json(name_of(type.elem))},
+                    {"shape", shape}});
   }
   return list;
 }
@@ -46,22 +43,22 @@ Json json_of(const LayerInfo& layer) {
           {"runs_as", layer.runs_as},
           {"precision", layer.precision},
           {"stored", layer.stored},
-          {"macs", layer.macs_known ? Json(layer.macs) : Json(nullptr)},
+          {"macs", layer.macs_known ? Json(layer.macs) : Json()},
           {"parameters", layer.parameters},
           {"bytes", layer.bytes}};
 }
 
 Json json_of(const Model& model, const Inspection& found, int64_t file_bytes) {
   Json operators = Json::object();
-  for (const auto& [op, count] : found.operators) operators[op] = count;
+  for (const auto& [op, count] : found.operators) operators.set(op, count);
   Json opsets = Json::object();
   for (const auto& [domain, version] : model.opsets) {
-    opsets[domain.empty() ? "ai.onnx" : domain] = version;
+    opsets.set(domain.empty() ? "ai.onnx" : domain, version);
   }
   Json layers = Json::array();
   for (const LayerInfo& layer : found.layers) layers.push_back(json_of(layer));
   Json metadata = Json::object();
-  for (const auto& [key, value] : model.metadata) metadata[key] = value;
+  for (const auto& [key, value] : model.metadata) metadata.set(key, value);
   return {{"model", model.path},
           {"file_bytes", file_bytes},
           {"ir_version", model.ir_version},
@@ -193,7 +190,7 @@ Status inspect_model(const InspectOptions& options) {
   const auto file_bytes = static_cast<int64_t>(std::filesystem::file_size(options.model, ignored));
   if (options.json) {
     Json json = json_of(model, found, file_bytes);
-    if (options.graph) json["graph"] = print(model.graph);
+    if (options.graph) json.set("graph", print(model.graph));
     return print_json(json);
   }
   if (options.graph) return print_text(print(model.graph));
@@ -203,16 +200,17 @@ Status inspect_model(const InspectOptions& options) {
 
 }  // namespace
 
-Run add_inspect(CLI::App& app) {
+Run add_inspect(Arguments& arguments) {
   auto options = std::make_shared<InspectOptions>();
-  app.add_option("model", options->model, "ONNX model")->required()->type_name("MODEL");
-  app.add_option("-i,--input", options->inputs,
-                 "Shape of an input whose dimensions the model leaves open; once per input")
-      ->type_name("NAME=1,3,224,224")
-      ->allow_extra_args(false);
-  app.add_flag("--graph", options->graph, "Print the graph itself, one line per node");
-  app.add_flag("--all", options->all, "Show layers without products and weights too");
-  app.add_flag("--json", options->json, "Print everything as one JSON object");
+  arguments.option("model", options->model, "ONNX model").required().type_name("MODEL");
+  arguments
+      .option("-i,--input", options->inputs,
+              "Shape of an input whose dimensions the model leaves open; once per input")
+      .type_name("NAME=1,3,224,224")
+      .one_value();
+  arguments.flag("--graph", options->graph, "Print the graph itself, one line per node");
+  arguments.flag("--all", options->all, "Show layers without products and weights too");
+  arguments.flag("--json", options->json, "Print everything as one JSON object");
   return [options] { return inspect_model(*options); };
 }
 

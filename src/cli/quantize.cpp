@@ -56,22 +56,23 @@ Status quantize(const Options& o) {
 
 }  // namespace
 
-Run add_quantize(CLI::App& app) {
+Run add_quantize(Arguments& arguments) {
   auto o = std::make_shared<Options>();
-  app.add_option("model", o->model, "Float model (ONNX)")->required();
-  app.add_option("-o,--output", o->output, "Where the quantized model goes");
-  app.add_option("--calib", o->calib, "Data set that the ranges are measured on (TOML)");
-  app.add_option("--eval", o->eval,
-                 "Data set that accuracy is measured on, before and after (TOML)");
-  app.add_option("--scheme", o->scheme,
-                 "Bits of weights and activations: w8a8, w8a8:tensor, w8a8:dynamic, w8a16, w8");
-  app.add_option("--recipe", o->recipe_file, "The whole run as a TOML file; flags override it");
-  app.add_option("--set", o->sets, "KEY=VALUE of one recipe key; may be given often");
-  app.add_option("--threads", o->threads, "Worker threads (0: all processors)");
-  app.add_flag("--strict", o->strict, "A layer that would stay in float is an error");
-  app.add_flag("--print-recipe", o->print_recipe, "Print the recipe that would run, and stop");
-  app.add_flag("--json", o->json, "Print the report as one JSON object");
-  app.footer(app.get_footer() + "\n" + keys_help());
+  arguments.option("model", o->model, "Float model (ONNX)").required();
+  arguments.option("-o,--output", o->output, "Where the quantized model goes");
+  arguments.option("--calib", o->calib, "Data set that the ranges are measured on (TOML)");
+  arguments.option("--eval", o->eval,
+                   "Data set that accuracy is measured on, before and after (TOML)");
+  arguments.option(
+      "--scheme", o->scheme,
+      "Bits of weights and activations: w8a8, w8a8:tensor, w8a8:dynamic, w8a8:token, w8a16, w8");
+  arguments.option("--recipe", o->recipe_file, "The whole run as a TOML file; flags override it");
+  arguments.option("--set", o->sets, "KEY=VALUE of one recipe key; may be given often");
+  arguments.option("--threads", o->threads, "Worker threads (0: all processors)");
+  arguments.flag("--strict", o->strict, "A layer that would stay in float is an error");
+  arguments.flag("--print-recipe", o->print_recipe, "Print the recipe that would run, and stop");
+  arguments.flag("--json", o->json, "Print the report as one JSON object");
+  arguments.explain("\n" + keys_help());
   return [o] { return quantize(*o); };
 }
 

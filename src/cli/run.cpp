@@ -98,21 +98,23 @@ Status run_model(const RunOptions& options) {
 
 }  // namespace
 
-Run add_run(CLI::App& app) {
+Run add_run(Arguments& arguments) {
   auto options = std::make_shared<RunOptions>();
-  app.add_option("model", options->model, "ONNX model")->required()->type_name("MODEL");
-  app.add_option("-i,--input", options->inputs,
-                 "Array for an input; once per input. A model with one input needs no NAME=")
-      ->type_name("NAME=FILE.npy")
-      ->allow_extra_args(false);
-  app.add_option("-o,--output", options->output,
-                 "Folder for the outputs: NAME.npy each, with _ for / in names")
-      ->required()
-      ->type_name("DIR");
-  app.add_option("--threads", options->threads, "Threads (default: all processors)")
-      ->check(CLI::Range(0, 4096))
-      ->type_name("N");
-  app.add_flag("--json", options->json, "Print what was written as one JSON object");
+  arguments.option("model", options->model, "ONNX model").required().type_name("MODEL");
+  arguments
+      .option("-i,--input", options->inputs,
+              "Array for an input; once per input. A model with one input needs no NAME=")
+      .type_name("NAME=FILE.npy")
+      .one_value();
+  arguments
+      .option("-o,--output", options->output,
+              "Folder for the outputs: NAME.npy each, with _ for / in names")
+      .required()
+      .type_name("DIR");
+  arguments.option("--threads", options->threads, "Threads (default: all processors)")
+      .range(0, 4096)
+      .type_name("N");
+  arguments.flag("--json", options->json, "Print what was written as one JSON object");
   return [options] { return run_model(*options); };
 }
 

@@ -3,7 +3,16 @@
 #include <algorithm>
 #include <set>
 
+template class std::vector<fewbit::Dim>;
+
 namespace fewbit {
+
+ValueType::ValueType() = default;
+ValueType::ValueType(const ValueType& other) = default;
+ValueType::ValueType(ValueType&& other) noexcept = default;
+ValueType& ValueType::operator=(const ValueType& other) = default;
+ValueType& ValueType::operator=(ValueType&& other) noexcept = default;
+ValueType::~ValueType() = default;
 
 ValueType ValueType::tensor(DType elem, std::optional<Shape> shape) {
   ValueType t;
@@ -43,6 +52,50 @@ std::string ValueType::to_string() const {
     out += d.known() ? std::to_string(d.value) : d.symbol.empty() ? "?" : d.symbol;
   }
   return out + "]";
+}
+
+Value::Value() = default;
+Value::Value(const Value& other) = default;
+Value::Value(Value&& other) noexcept = default;
+Value& Value::operator=(const Value& other) = default;
+Value& Value::operator=(Value&& other) noexcept = default;
+Value::~Value() = default;
+
+Node::Node() = default;
+Node::Node(const Node& other) = default;
+Node::Node(Node&& other) noexcept = default;
+Node& Node::operator=(const Node& other) = default;
+Node& Node::operator=(Node&& other) noexcept = default;
+Node::~Node() = default;
+
+const Attribute* Node::find(std::string_view key) const {
+  auto it = attributes.find(key);
+  return it == attributes.end() ? nullptr : &it->second;
+}
+
+int64_t Node::get_int(std::string_view key, int64_t fallback) const {
+  const auto* v = get<int64_t>(key);
+  return v != nullptr ? *v : fallback;
+}
+
+float Node::get_float(std::string_view key, float fallback) const {
+  const auto* v = get<float>(key);
+  return v != nullptr ? *v : fallback;
+}
+
+std::string Node::get_string(std::string_view key, std::string_view fallback) const {
+  const auto* v = get<std::string>(key);
+  return v != nullptr ? *v : std::string(fallback);
+}
+
+std::vector<int64_t> Node::get_ints(std::string_view key, std::vector<int64_t> fallback) const {
+  const auto* v = get<std::vector<int64_t>>(key);
+  return v != nullptr ? *v : fallback;
+}
+
+std::vector<float> Node::get_floats(std::string_view key, std::vector<float> fallback) const {
+  const auto* v = get<std::vector<float>>(key);
+  return v != nullptr ? *v : fallback;
 }
 
 std::string Node::label() const {
@@ -145,6 +198,11 @@ NodeId node_on_cycle(const std::vector<std::vector<NodeId>>& readers,
 }
 
 }  // namespace
+
+Graph::Graph() = default;
+Graph::Graph(Graph&& other) noexcept = default;
+Graph& Graph::operator=(Graph&& other) noexcept = default;
+Graph::~Graph() = default;
 
 Graph::Graph(const Graph& other)
     : name(other.name),
@@ -367,6 +425,18 @@ UseMap::UseMap(const Graph& graph)
 NodeId UseMap::single_consumer(ValueId id) const {
   const auto& list = consumers[static_cast<size_t>(id)];
   return list.size() == 1 && outputs[static_cast<size_t>(id)] == 0 ? list.front() : kNone;
+}
+
+Model::Model() = default;
+Model::Model(const Model& other) = default;
+Model::Model(Model&& other) noexcept = default;
+Model& Model::operator=(const Model& other) = default;
+Model& Model::operator=(Model&& other) noexcept = default;
+Model::~Model() = default;
+
+int Model::onnx_opset() const {
+  auto it = opsets.find("");
+  return it == opsets.end() ? 1 : it->second;
 }
 
 }  // namespace fewbit

@@ -5,6 +5,9 @@
 // both addressed by small integer ids that stay valid while the graph is edited. Sub-graphs (If,
 // Loop, Scan) are attributes of their node; a value of a sub-graph that is neither input, constant
 // nor produced there is a capture and is resolved by name in the enclosing graph.
+//
+// The special members stand in graph.cpp: nearly every file of the program copies, moves or
+// destroys one of these types, and would compile them anew.
 
 #include <cstdint>
 #include <map>
@@ -36,9 +39,21 @@ struct Dim {
 };
 
 using Shape = std::vector<Dim>;
+}  // namespace fewbit
+
+extern template class std::vector<fewbit::Dim>;  // in graph.cpp, as the special members
+
+namespace fewbit {
 
 /// The type of a value. `shape` is empty (nullopt) when not even the rank is known.
 struct ValueType {
+  ValueType();
+  ValueType(const ValueType& other);
+  ValueType(ValueType&& other) noexcept;
+  ValueType& operator=(const ValueType& other);
+  ValueType& operator=(ValueType&& other) noexcept;
+  ~ValueType();
+
   enum class Kind : uint8_t { kUnknown, kTensor, kSequence, kOptional };
   Kind kind = Kind::kUnknown;
   DType elem = DType::kUndefined;    ///< of the tensor, or of the tensors inside the container
@@ -57,6 +72,13 @@ using NodeId = int32_t;
 inline constexpr int32_t kNone = -1;  ///< an omitted optional input or output; no node
 
 struct Value {
+  Value();
+  Value(const Value& other);
+  Value(Value&& other) noexcept;
+  Value& operator=(const Value& other);
+  Value& operator=(Value&& other) noexcept;
+  ~Value();
+
   std::string name;
   ValueType type;
   /// Set for initializers and for the outputs of folded nodes.
@@ -73,6 +95,13 @@ using Attribute = std::variant<int64_t, float, std::string, Tensor, std::shared_
                                std::vector<Tensor>, std::vector<std::shared_ptr<Graph>>, ValueType>;
 
 struct Node {
+  Node();
+  Node(const Node& other);
+  Node(Node&& other) noexcept;
+  Node& operator=(const Node& other);
+  Node& operator=(Node&& other) noexcept;
+  ~Node();
+
   std::string op_type;
   std::string domain;  ///< "" is the ONNX domain ("ai.onnx" is read as "")
   std::string name;
@@ -86,33 +115,19 @@ struct Node {
   ValueId input(size_t i) const { return i < inputs.size() ? inputs[i] : kNone; }
   ValueId output(size_t i) const { return i < outputs.size() ? outputs[i] : kNone; }
 
-  bool has(std::string_view key) const { return attributes.find(key) != attributes.end(); }
+  /// The attribute, or nullptr if it is not there.
+  const Attribute* find(std::string_view key) const;
+  bool has(std::string_view key) const { return find(key) != nullptr; }
   /// The attribute if it is there and of type T, else nullptr.
   template <typename T>
   const T* get(std::string_view key) const {
-    auto it = attributes.find(key);
-    return it == attributes.end() ? nullptr : std::get_if<T>(&it->second);
+    return std::get_if<T>(find(key));
   }
-  int64_t get_int(std::string_view key, int64_t fallback) const {
-    const auto* v = get<int64_t>(key);
-    return v != nullptr ? *v : fallback;
-  }
-  float get_float(std::string_view key, float fallback) const {
-    const auto* v = get<float>(key);
-    return v != nullptr ? *v : fallback;
-  }
-  std::string get_string(std::string_view key, std::string_view fallback) const {
-    const auto* v = get<std::string>(key);
-    return v != nullptr ? *v : std::string(fallback);
-  }
-  std::vector<int64_t> get_ints(std::string_view key, std::vector<int64_t> fallback = {}) const {
-    const auto* v = get<std::vector<int64_t>>(key);
-    return v != nullptr ? *v : fallback;
-  }
-  std::vector<float> get_floats(std::string_view key, std::vector<float> fallback = {}) const {
-    const auto* v = get<std::vector<float>>(key);
-    return v != nullptr ? *v : fallback;
-  }
+  int64_t get_int(std::string_view key, int64_t fallback) const;
+  float get_float(std::string_view key, float fallback) const;
+  std::string get_string(std::string_view key, std::string_view fallback) const;
+  std::vector<int64_t> get_ints(std::string_view key, std::vector<int64_t> fallback = {}) const;
+  std::vector<float> get_floats(std::string_view key, std::vector<float> fallback = {}) const;
   bool is(std::string_view op, std::string_view in_domain = "") const {
     return op_type == op && domain == in_domain;
   }
@@ -122,11 +137,12 @@ struct Node {
 
 class Graph {
  public:
-  Graph() = default;
+  Graph();
   Graph(const Graph& other);  ///< deep: sub-graphs are copied too; constants are shared
+  Graph(Graph&& other) noexcept;
   Graph& operator=(const Graph& other);
-  Graph(Graph&&) noexcept = default;
-  Graph& operator=(Graph&&) noexcept = default;
+  Graph& operator=(Graph&& other) noexcept;
+  ~Graph();
 
   std::string name;
   std::string doc;
@@ -200,6 +216,13 @@ struct UseMap {
 };
 
 struct Model {
+  Model();
+  Model(const Model& other);
+  Model(Model&& other) noexcept;
+  Model& operator=(const Model& other);
+  Model& operator=(Model&& other) noexcept;
+  ~Model();
+
   Graph graph;
   int64_t ir_version = 10;
   std::map<std::string, int> opsets;  ///< domain ("" = ONNX) -> version
@@ -211,10 +234,7 @@ struct Model {
   std::map<std::string, std::string> metadata;
   std::string path;  ///< where it was read from; for messages
 
-  int onnx_opset() const {
-    auto it = opsets.find("");
-    return it == opsets.end() ? 1 : it->second;
-  }
+  int onnx_opset() const;
 };
 
 }  // namespace fewbit

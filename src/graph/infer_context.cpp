@@ -135,6 +135,11 @@ void InferContext::set_value(size_t i, infer::PartialValue value) {
   if (i < out_values_.size()) out_values_[i] = std::move(value);
 }
 
+Error InferContext::expected(size_t i, fmt::string_view format, fmt::format_args args) const {
+  return bad_input("{} has type {}, expected {}", input_label(i), type(i).to_string(),
+                   fmt::vformat(format, args));
+}
+
 std::string InferContext::input_label(size_t i) const {
   if (!has(i)) return fmt::format("input {}", i);
   return fmt::format("input {} '{}'", i, scope_.graph.value(node_.inputs[i]).name);

@@ -114,8 +114,7 @@ class InferContext {
   /// "input 1 'w' has type float32[3], expected ..."
   template <typename... Args>
   Error fail(size_t i, fmt::format_string<Args...> format, Args&&... args) const {
-    return bad_input("{} has type {}, expected {}", input_label(i), type(i).to_string(),
-                     fmt::format(format, std::forward<Args>(args)...));
+    return expected(i, format, fmt::make_format_args(args...));
   }
   std::string input_label(size_t i) const;
   Status check_elem(size_t i, TypeSet allowed) const;
@@ -133,6 +132,8 @@ class InferContext {
   InferBudget& budget() { return scope_.budget; }
 
  private:
+  Error expected(size_t i, fmt::string_view format, fmt::format_args args) const;
+
   InferScope& scope_;
   const Node& node_;
   std::vector<ValueType> out_types_;

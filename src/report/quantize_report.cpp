@@ -2,20 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
-#include <nlohmann/json.hpp>
 
 #include "base/text.h"
+#include "report/json.h"
 #include "report/table.h"
 
 namespace fewbit {
 namespace {
-
-using Json = nlohmann::ordered_json;
-
-// JSON has no infinity: an exact match has no finite SQNR.
-Json finite(double value) {
-  return std::isfinite(value) ? Json(value) : Json(nullptr);
-}
 
 std::string decibels(double db) {
   if (std::isnan(db)) return "";
@@ -26,7 +19,7 @@ Json json_of(const AccuracyReport& a) {
   return {{"samples", a.samples},
           {"top1", a.top1},
           {"top5", a.top5},
-          {"top1_ci95", {a.top1_low, a.top1_high}}};
+          {"top1_ci95", Json::array({a.top1_low, a.top1_high})}};
 }
 
 Json json_of(const LayerReport& l) {
@@ -36,11 +29,11 @@ Json json_of(const LayerReport& l) {
             {"reason", l.reason},
             {"float_bytes", l.float_bytes},
             {"bytes", l.bytes}};
-  if (l.bytes > 0) j["weight_sqnr_db"] = finite(l.weight_sqnr_db);
+  if (l.bytes > 0) j.set("weight_sqnr_db", l.weight_sqnr_db);
   if (l.measured) {
-    j["output_sqnr_db"] = finite(l.output_sqnr_db);
-    j["own_sqnr_db"] = finite(l.own_sqnr_db);
-    j["cosine"] = finite(l.cosine);
+    j.set("output_sqnr_db", l.output_sqnr_db);
+    j.set("own_sqnr_db", l.own_sqnr_db);
+    j.set("cosine", l.cosine);
   }
   return j;
 }
@@ -73,31 +66,32 @@ std::string to_json(const QuantizeReport& r) {
             {"bias_correction", r.bias_correction},
             {"float_bytes", r.float_bytes},
             {"bytes", r.bytes},
-            {"output_sqnr_db", finite(r.output_sqnr_db)},
+            {"output_sqnr_db", r.output_sqnr_db},
             {"verify_samples", r.verify_samples},
             {"integer_layers", r.integer_layers()},
             {"fallbacks", r.fallbacks()},
             {"seconds_calibrate", r.seconds_calibrate},
             {"seconds_total", r.seconds_total},
             {"peak_rss_bytes", r.peak_rss_bytes}};
-  if (r.float_accuracy) j["float_accuracy"] = json_of(*r.float_accuracy);
+  if (r.float_accuracy) j.set("float_accuracy", json_of(*r.float_accuracy));
   if (r.accuracy) {
-    j["accuracy"] = json_of(*r.accuracy);
-    j["accuracy_drop"] = {{"points", r.accuracy_drop},
-                          {"ci95", {r.drop_low, r.drop_high}},
-                          {"mcnemar_p", r.mcnemar_p}};
+    j.set("accuracy", json_of(*r.accuracy));
+    j.set("accuracy_drop", {{"points", r.accuracy_drop},
+                            {"ci95", Json::array({r.drop_low, r.drop_high})},
+                            {"mcnemar_p", r.mcnemar_p}});
   }
-  j["passes"] = Json::array();
+  Json passes = Json::array();
   for (const PassReport& p : r.passes) {
-    j["passes"].push_back({{"name", p.name},
-                           {"changed", p.changed},
-                           {"seconds", p.seconds},
-                           {"output_error", p.output_error}});
+    passes.push_back({{"name", p.name},
+                      {"changed", p.changed},
+                      {"seconds", p.seconds},
+                      {"output_error", p.output_error}});
   }
-  j["layers"] = Json::array();
-  for (const LayerReport& l : r.layers) j["layers"].push_back(json_of(l));
-  // Paths may hold any bytes, which JSON may not: they are replaced, where the default throws.
-  return j.dump(2, ' ', false, Json::error_handler_t::replace);
+  j.set("passes", passes);
+  Json layers = Json::array();
+  for (const LayerReport& l : r.layers) layers.push_back(json_of(l));
+  j.set("layers", layers);
+  return j.print();
 }
 
 std::string to_table(const QuantizeReport& r, int columns) {

@@ -23,13 +23,15 @@ namespace fewbit {
 /// What a graph value holds at run time: nothing (an empty optional), a tensor, or a sequence.
 class RuntimeValue {
  public:
-  RuntimeValue() = default;
-  RuntimeValue(Tensor tensor) : tensor_(std::move(tensor)) {}  // NOLINT: implicit
-  static RuntimeValue sequence(std::vector<RuntimeValue> items) {
-    RuntimeValue v;
-    v.items_ = std::make_shared<std::vector<RuntimeValue>>(std::move(items));
-    return v;
-  }
+  RuntimeValue();
+  RuntimeValue(Tensor tensor);  // NOLINT: implicit
+  RuntimeValue(const RuntimeValue& other);
+  RuntimeValue(RuntimeValue&& other) noexcept;
+  RuntimeValue& operator=(const RuntimeValue& other);
+  RuntimeValue& operator=(RuntimeValue&& other) noexcept;
+  ~RuntimeValue();
+  static RuntimeValue sequence(std::vector<RuntimeValue> items);
+
   bool empty() const { return !is_tensor() && !is_sequence(); }
   bool is_tensor() const { return tensor_.defined(); }
   bool is_sequence() const { return items_ != nullptr; }
@@ -51,10 +53,8 @@ using OutputAllocator = std::function<Tensor(size_t index, DType type, const Dim
 
 class OpContext {
  public:
-  OpContext(const Node& node, std::vector<RuntimeValue> inputs)
-      : node_(node), inputs_(std::move(inputs)) {
-    outputs_.resize(node.outputs.size());
-  }
+  OpContext(const Node& node, std::vector<RuntimeValue> inputs);
+  ~OpContext();
 
   const Node& node() const { return node_; }
   int opset() const { return node_.opset; }
@@ -64,23 +64,17 @@ class OpContext {
   size_t input_count() const { return inputs_.size(); }
   /// Tensor input i. The executor has checked against the schema that required inputs are there;
   /// for an optional one ask has(i) first.
-  const Tensor& in(size_t i) const {
-    FEWBIT_CHECK(i < inputs_.size() && inputs_[i].is_tensor(), node_.op_type, i);
-    return inputs_[i].tensor();
-  }
+  const Tensor& in(size_t i) const;
   const RuntimeValue& in_value(size_t i) const { return inputs_[i]; }
 
   size_t output_count() const { return outputs_.size(); }
   /// True if somebody reads output i.
   bool wants(size_t i) const { return i < node_.outputs.size() && node_.outputs[i] != kNone; }
   /// Allocates output i (contents undefined) and returns it for filling.
-  Tensor& out(size_t i, DType type, const Dims& dims) {
-    outputs_[i] = allocator ? allocator(i, type, dims) : Tensor::uninitialized(type, dims);
-    return outputs_[i].tensor();
-  }
+  Tensor& out(size_t i, DType type, const Dims& dims);
   /// Sets output i to an existing tensor (Identity, Reshape: may share the input's memory) or
   /// value.
-  void set_out(size_t i, RuntimeValue value) { outputs_[i] = std::move(value); }
+  void set_out(size_t i, RuntimeValue value);
   std::vector<RuntimeValue>& outputs() { return outputs_; }
 
   OutputAllocator allocator;    ///< may be empty

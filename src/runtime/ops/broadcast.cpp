@@ -72,4 +72,15 @@ Result<BroadcastPlan> plan_broadcast(const Node& node, const std::vector<Dims>& 
   return plan;
 }
 
+void broadcast_binary(const BroadcastPlan& plan, const Tensor& a, const Tensor& b, Tensor& out,
+                      BinaryRun run) {
+  const int64_t a_bytes = bytes_of(a.type(), 1);
+  const int64_t b_bytes = bytes_of(b.type(), 1);
+  const int64_t out_bytes = bytes_of(out.type(), 1);
+  for_each_run(plan, [&](int64_t at, const auto& offsets, int64_t n) {
+    run(a.raw() + offsets[0] * a_bytes, plan.run_stride[0], b.raw() + offsets[1] * b_bytes,
+        plan.run_stride[1], out.raw() + at * out_bytes, n);
+  });
+}
+
 }  // namespace fewbit::ops

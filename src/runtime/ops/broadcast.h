@@ -6,6 +6,7 @@
 // 1 or stays put.
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 
 #include "runtime/ops/op_support.h"
@@ -53,24 +54,37 @@ void for_each_run(const BroadcastPlan& plan, F&& f) {
   }
 }
 
-/// out[i] = op(a[i], b[i]) with broadcasting. The three shapes of run each get a loop of their own,
-/// so that they vectorise.
+/// One run: out[i] = op(a[i * a_step], b[i * b_step]); a step is 0 or 1. Each of the shapes of a
+/// run gets a loop of its own, which vectorises.
+template <typename A, typename B, typename O, typename Op>
+void binary_run(const A* a, int64_t a_step, const B* b, int64_t b_step, O* out, int64_t n, Op op) {
+  if (a_step == 0) {
+    const A va = *a;
+    for (int64_t i = 0; i < n; ++i) out[i] = op(va, b[i * b_step]);
+  } else if (b_step == 0) {
+    const B vb = *b;
+    for (int64_t i = 0; i < n; ++i) out[i] = op(a[i], vb);
+  } else {
+    for (int64_t i = 0; i < n; ++i) out[i] = op(a[i], b[i]);
+  }
+}
+
+/// out[i] = op(a[i], b[i]) with broadcasting.
 template <typename A, typename B, typename O, typename Op>
 void broadcast_binary(const BroadcastPlan& plan, const A* a, const B* b, O* out, Op op) {
   for_each_run(plan, [&](int64_t at, const auto& offsets, int64_t n) {
-    const A* pa = a + offsets[0];
-    const B* pb = b + offsets[1];
-    O* po = out + at;
-    if (plan.run_stride[0] == 0) {
-      const A va = *pa;
-      for (int64_t i = 0; i < n; ++i) po[i] = op(va, pb[i * plan.run_stride[1]]);
-    } else if (plan.run_stride[1] == 0) {
-      const B vb = *pb;
-      for (int64_t i = 0; i < n; ++i) po[i] = op(pa[i], vb);
-    } else {
-      for (int64_t i = 0; i < n; ++i) po[i] = op(pa[i], pb[i]);
-    }
+    binary_run(a + offsets[0], plan.run_stride[0], b + offsets[1], plan.run_stride[1], out + at, n,
+               op);
   });
 }
+
+/// binary_run for one operator and one element type, whatever they are: what an operator with many
+/// types instantiates, instead of the loops over runs.
+using BinaryRun = void (*)(const std::byte* a, int64_t a_step, const std::byte* b, int64_t b_step,
+                           std::byte* out, int64_t n);
+
+/// out = run(a, b) with broadcasting; no tensor may hold strings or packed elements.
+void broadcast_binary(const BroadcastPlan& plan, const Tensor& a, const Tensor& b, Tensor& out,
+                      BinaryRun run);
 
 }  // namespace fewbit::ops

@@ -3,6 +3,7 @@
 // Versions before 7 broadcast by the attributes `axis` and `broadcast`; they have no row here.
 
 #include <cmath>
+#include <type_traits>
 #include <utility>
 
 #include "runtime/ops/broadcast.h"
@@ -19,7 +20,11 @@ Status same_type(const Node& node, const Tensor& a, const Tensor& b) {
                     name_of(b.type()));
 }
 
+// An operator on integers that gives the same bits for signed and unsigned ones is `kSignFree`: it
+// is compiled for the unsigned types only.
+
 struct Add {
+  static constexpr bool kSignFree = true;
   template <typename T>
   T operator()(T a, T b) const {
     if constexpr (std::is_floating_point_v<T>) {
@@ -31,6 +36,7 @@ struct Add {
 };
 
 struct Sub {
+  static constexpr bool kSignFree = true;
   template <typename T>
   T operator()(T a, T b) const {
     if constexpr (std::is_floating_point_v<T>) {
@@ -42,6 +48,7 @@ struct Sub {
 };
 
 struct Mul {
+  static constexpr bool kSignFree = true;
   template <typename T>
   T operator()(T a, T b) const {
     if constexpr (std::is_floating_point_v<T>) {
@@ -53,6 +60,7 @@ struct Mul {
 };
 
 struct Div {
+  static constexpr bool kSignFree = false;
   template <typename T>
   T operator()(T a, T b) const {
     if constexpr (std::is_floating_point_v<T>) {
@@ -65,6 +73,7 @@ struct Div {
 
 // Remainder with the sign of the divisor (Python's %).
 struct FloorMod {
+  static constexpr bool kSignFree = false;
   template <typename T>
   T operator()(T a, T b) const {
     if constexpr (std::is_floating_point_v<T>) {
@@ -83,6 +92,7 @@ struct FloorMod {
 
 // Remainder with the sign of the dividend (C's % and fmod).
 struct TruncatedMod {
+  static constexpr bool kSignFree = false;
   template <typename T>
   T operator()(T a, T b) const {
     if constexpr (std::is_floating_point_v<T>) {
@@ -97,6 +107,7 @@ struct TruncatedMod {
 };
 
 struct Max {
+  static constexpr bool kSignFree = false;
   template <typename T>
   T operator()(T a, T b) const {
     const T m = a > b ? a : b;
@@ -105,6 +116,7 @@ struct Max {
 };
 
 struct Min {
+  static constexpr bool kSignFree = false;
   template <typename T>
   T operator()(T a, T b) const {
     const T m = a < b ? a : b;
@@ -113,18 +125,21 @@ struct Min {
 };
 
 struct BitAnd {
+  static constexpr bool kSignFree = true;
   template <typename T>
   T operator()(T a, T b) const {
     return static_cast<T>(a & b);
   }
 };
 struct BitOr {
+  static constexpr bool kSignFree = true;
   template <typename T>
   T operator()(T a, T b) const {
     return static_cast<T>(a | b);
   }
 };
 struct BitXor {
+  static constexpr bool kSignFree = true;
   template <typename T>
   T operator()(T a, T b) const {
     return static_cast<T>(a ^ b);
@@ -133,6 +148,7 @@ struct BitXor {
 
 // An amount that is negative or at least the width leaves only the sign's extension.
 struct ShiftLeft {
+  static constexpr bool kSignFree = true;
   template <typename T>
   T operator()(T a, T by) const {
     if (by < T{0} || static_cast<uint64_t>(by) >= 8 * sizeof(T)) return T{0};
@@ -140,6 +156,7 @@ struct ShiftLeft {
   }
 };
 struct ShiftRight {
+  static constexpr bool kSignFree = false;
   template <typename T>
   T operator()(T a, T by) const {
     if (by < T{0} || static_cast<uint64_t>(by) >= 8 * sizeof(T)) {
@@ -159,6 +176,7 @@ struct GatedSwish {
 };
 
 struct ParametricRelu {
+  static constexpr bool kSignFree = false;
   template <typename T>
   T operator()(T x, T slope) const {
     if constexpr (std::is_floating_point_v<T>) {
@@ -169,24 +187,52 @@ struct ParametricRelu {
   }
 };
 
-// Applies op to inputs 0 and 1, both of an element type of the list, into output 0.
-template <typename List, typename Op>
-Status apply(OpContext& ctx, Op op) {
-  const Tensor& a = ctx.in(0);
-  const Tensor& b = ctx.in(1);
-  FEWBIT_TRY(same_type(ctx.node(), a, b));
-  FEWBIT_ASSIGN(BroadcastPlan plan, plan_broadcast(ctx.node(), {a.dims(), b.dims()}));
-  return dispatch(ctx.node(), a.type(), List{}, [&](auto tag) -> Status {
-    using T = typename decltype(tag)::type;
-    FEWBIT_ASSIGN(Tensor * out, make_output(ctx, 0, a.type(), plan.dims));
-    broadcast_binary(plan, a.data<T>(), b.data<T>(), out->template data<T>(), op);
-    return {};
-  });
+template <typename T>
+auto as_unsigned(T value) {
+  if constexpr (std::is_same_v<T, bool>) {
+    return static_cast<uint8_t>(value);
+  } else if constexpr (std::is_integral_v<T>) {
+    return static_cast<std::make_unsigned_t<T>>(value);
+  } else {
+    return value;
+  }
 }
 
+template <typename Op, typename T>
+void run_of_type(const std::byte* a, int64_t a_step, const std::byte* b, int64_t b_step,
+                 std::byte* out, int64_t n) {
+  using In = std::conditional_t<Op::kSignFree, decltype(as_unsigned(T{})), T>;
+  if constexpr (std::is_same_v<In, T>) {
+    using Out = decltype(Op{}(T{}, T{}));
+    binary_run(reinterpret_cast<const T*>(a), a_step, reinterpret_cast<const T*>(b), b_step,
+               reinterpret_cast<Out*>(out), n, Op{});
+  } else {
+    run_of_type<Op, In>(a, a_step, b, b_step, out, n);
+  }
+}
+
+// The run of Op for a type of the list, or nullptr.
+template <typename Op, typename... Ts>
+BinaryRun find_run(DType type, Types<Ts...>) {
+  BinaryRun run = nullptr;
+  ((DTypeOf<Ts>::value == type ? void(run = run_of_type<Op, Ts>) : void()), ...);
+  return run;
+}
+
+Status apply_run(OpContext& ctx, const Tensor& a, const Tensor& b, DType out_type, BinaryRun run) {
+  FEWBIT_TRY(same_type(ctx.node(), a, b));
+  FEWBIT_ASSIGN(BroadcastPlan plan, plan_broadcast(ctx.node(), {a.dims(), b.dims()}));
+  if (run == nullptr) return type_error(ctx.node(), a.type());
+  FEWBIT_ASSIGN(Tensor * out, make_output(ctx, 0, out_type, plan.dims));
+  broadcast_binary(plan, a, b, *out, run);
+  return {};
+}
+
+// Applies Op to inputs 0 and 1, both of an element type of the list, into output 0.
 template <typename Op, typename List>
 Status arithmetic(OpContext& ctx) {
-  return apply<List>(ctx, Op{});
+  const DType type = ctx.in(0).type();
+  return apply_run(ctx, ctx.in(0), ctx.in(1), type, find_run<Op>(type, List{}));
 }
 
 Status refuse_zero_divisor(OpContext& ctx) {
@@ -203,7 +249,7 @@ Status refuse_zero_divisor(OpContext& ctx) {
 
 Status div(OpContext& ctx) {
   FEWBIT_TRY(refuse_zero_divisor(ctx));
-  return apply<Numbers>(ctx, Div{});
+  return arithmetic<Div, Numbers>(ctx);
 }
 
 Status mod(OpContext& ctx) {
@@ -212,13 +258,13 @@ Status mod(OpContext& ctx) {
   if (!truncate && ctx.opset() < 28 && !is_integer(ctx.in(0).type())) {
     return node_error(ctx.node(), "floating-point inputs need fmod = 1 before version 28");
   }
-  return truncate ? apply<Numbers>(ctx, TruncatedMod{}) : apply<Numbers>(ctx, FloorMod{});
+  return truncate ? arithmetic<TruncatedMod, Numbers>(ctx) : arithmetic<FloorMod, Numbers>(ctx);
 }
 
 Status bit_shift(OpContext& ctx) {
   const std::string direction = ctx.node().get_string("direction", "");
-  if (direction == "LEFT") return apply<Integers>(ctx, ShiftLeft{});
-  if (direction == "RIGHT") return apply<Integers>(ctx, ShiftRight{});
+  if (direction == "LEFT") return arithmetic<ShiftLeft, Integers>(ctx);
+  if (direction == "RIGHT") return arithmetic<ShiftRight, Integers>(ctx);
   return node_error(ctx.node(), "direction must be LEFT or RIGHT, is '{}'", direction);
 }
 
@@ -227,7 +273,16 @@ Status swiglu(OpContext& ctx) {
     return node_error(ctx.node(), "inputs must have one shape, have {} and {}",
                       to_string(ctx.in(0).dims()), to_string(ctx.in(1).dims()));
   }
-  return apply<Floats>(ctx, GatedSwish{ctx.node().get_float("alpha", 1.0F)});
+  const Tensor& a = ctx.in(0);
+  const Tensor& b = ctx.in(1);
+  FEWBIT_TRY(same_type(ctx.node(), a, b));
+  return dispatch(ctx.node(), a.type(), Floats{}, [&](auto tag) -> Status {
+    using T = typename decltype(tag)::type;
+    T* out = ctx.out(0, a.type(), a.dims()).template data<T>();
+    binary_run(a.data<T>(), 1, b.data<T>(), 1, out, a.elements(),
+               GatedSwish{ctx.node().get_float("alpha", 1.0F)});
+    return {};
+  });
 }
 
 Status prelu(OpContext& ctx) {
@@ -237,92 +292,27 @@ Status prelu(OpContext& ctx) {
     return node_error(ctx.node(), "slope of shape {} does not broadcast to {}",
                       to_string(ctx.in(1).dims()), to_string(x));
   }
-  return apply<Numbers>(ctx, ParametricRelu{});
-}
-
-// ---- power: base and exponent may differ in type; the result has the base's
-
-template <typename T>
-T integer_power(T base, uint64_t exponent) {
-  T result = 1;
-  for (; exponent != 0; exponent >>= 1) {
-    if ((exponent & 1) != 0) result = wrap_mul(result, base);
-    base = wrap_mul(base, base);
-  }
-  return result;
-}
-
-template <typename T, typename E>
-T power(T base, E exponent) {
-  if constexpr (std::is_floating_point_v<T>) {
-    return static_cast<T>(std::pow(base, static_cast<T>(exponent)));
-  } else {
-    if constexpr (std::is_integral_v<E>) {
-      if (exponent >= E{0}) return integer_power(base, static_cast<uint64_t>(exponent));
-    }
-    return saturate_to<T>(std::pow(static_cast<double>(base), static_cast<double>(exponent)));
-  }
-}
-
-Status wide_pow(OpContext& ctx) {
-  const Tensor& a = ctx.in(0);
-  Tensor b = ctx.in(1);
-  if (is_narrow_float(b.type())) {
-    FEWBIT_ASSIGN(b, cast(b, DType::kFloat32));
-  }
-  FEWBIT_ASSIGN(BroadcastPlan plan, plan_broadcast(ctx.node(), {a.dims(), b.dims()}));
-  using Bases = Types<float, double, int32_t, int64_t>;
-  return dispatch(ctx.node(), a.type(), Bases{}, [&](auto base_tag) -> Status {
-    using T = typename decltype(base_tag)::type;
-    return dispatch(ctx.node(), b.type(), Numbers{}, [&](auto exponent_tag) -> Status {
-      using E = typename decltype(exponent_tag)::type;
-      FEWBIT_ASSIGN(Tensor * out, make_output(ctx, 0, a.type(), plan.dims));
-      const T* base = a.data<T>();
-      const E* exponent = std::as_const(b).data<E>();
-      T* to = out->template data<T>();
-      // The square of a float is by far the most frequent power in real networks.
-      if (std::is_floating_point_v<T> && b.elements() == 1 && *exponent == E{2}) {
-        for (int64_t i = 0; i < out->elements(); ++i) to[i] = base[i] * base[i];
-        return {};
-      }
-      broadcast_binary(plan, base, exponent, to, [](T x, E e) { return power(x, e); });
-      return {};
-    });
-  });
-}
-
-// Only the base decides whether the result is narrow.
-Status pow(OpContext& ctx) {
-  return is_narrow_float(ctx.in(0).type()) ? run_in_float(ctx, wide_pow) : wide_pow(ctx);
+  return arithmetic<ParametricRelu, Numbers>(ctx);
 }
 
 // ---- comparison
 
 struct EqualTo {
+  static constexpr bool kSignFree = true;
   template <typename T>
   bool operator()(const T& a, const T& b) const {
     return a == b;
   }
 };
-struct GreaterThan {
-  template <typename T>
-  bool operator()(T a, T b) const {
-    return a > b;
-  }
-};
 struct LessThan {
+  static constexpr bool kSignFree = false;
   template <typename T>
   bool operator()(T a, T b) const {
     return a < b;
   }
 };
-struct GreaterEqual {
-  template <typename T>
-  bool operator()(T a, T b) const {
-    return a >= b;
-  }
-};
 struct LessEqual {
+  static constexpr bool kSignFree = false;
   template <typename T>
   bool operator()(T a, T b) const {
     return a <= b;
@@ -331,16 +321,15 @@ struct LessEqual {
 
 template <typename Op, typename List>
 Status compare(OpContext& ctx) {
-  const Tensor& a = ctx.in(0);
-  const Tensor& b = ctx.in(1);
-  FEWBIT_TRY(same_type(ctx.node(), a, b));
-  FEWBIT_ASSIGN(BroadcastPlan plan, plan_broadcast(ctx.node(), {a.dims(), b.dims()}));
-  FEWBIT_ASSIGN(Tensor * out, make_output(ctx, 0, DType::kBool, plan.dims));
-  return dispatch(ctx.node(), a.type(), List{}, [&](auto tag) -> Status {
-    using T = typename decltype(tag)::type;
-    broadcast_binary(plan, a.data<T>(), b.data<T>(), out->template data<bool>(), Op{});
-    return {};
-  });
+  const BinaryRun run = find_run<Op>(ctx.in(0).type(), List{});
+  return apply_run(ctx, ctx.in(0), ctx.in(1), DType::kBool, run);
+}
+
+// a > b is b < a.
+template <typename Op, typename List>
+Status compare_swapped(OpContext& ctx) {
+  const BinaryRun run = find_run<Op>(ctx.in(0).type(), List{});
+  return apply_run(ctx, ctx.in(1), ctx.in(0), DType::kBool, run);
 }
 
 Status equal(OpContext& ctx) {
@@ -358,31 +347,41 @@ Status equal(OpContext& ctx) {
 // ---- any number of inputs
 
 // Folds the inputs from the left: the result so far is broadcast with the next input.
-template <typename Op, bool kMean = false>
-Status variadic(OpContext& ctx) {
+Result<Tensor> fold_inputs(OpContext& ctx, BinaryRun run) {
   const Node& node = ctx.node();
   const DType type = ctx.in(0).type();
-  std::vector<Dims> shapes;
   for (size_t i = 0; i < ctx.input_count(); ++i) {
     FEWBIT_TRY(same_type(node, ctx.in(0), ctx.in(i)));
-    shapes.push_back(ctx.in(i).dims());
   }
-  return dispatch(node, type, Numbers{}, [&](auto tag) -> Status {
-    using T = typename decltype(tag)::type;
-    Tensor sum = ctx.in(0);
-    for (size_t i = 1; i < ctx.input_count(); ++i) {
-      FEWBIT_ASSIGN(BroadcastPlan plan, plan_broadcast(node, {sum.dims(), shapes[i]}));
-      FEWBIT_ASSIGN(Tensor next, make_tensor(node, type, plan.dims));
-      broadcast_binary(plan, std::as_const(sum).data<T>(), ctx.in(i).data<T>(), next.data<T>(),
-                       Op{});
-      sum = std::move(next);
-    }
-    if (kMean && ctx.input_count() > 1) {
+  if (run == nullptr) return type_error(node, type);
+  Tensor so_far = ctx.in(0);
+  for (size_t i = 1; i < ctx.input_count(); ++i) {
+    FEWBIT_ASSIGN(BroadcastPlan plan, plan_broadcast(node, {so_far.dims(), ctx.in(i).dims()}));
+    FEWBIT_ASSIGN(Tensor next, make_tensor(node, type, plan.dims));
+    broadcast_binary(plan, so_far, ctx.in(i), next, run);
+    so_far = std::move(next);
+  }
+  return so_far;
+}
+
+template <typename Op>
+Status variadic(OpContext& ctx) {
+  FEWBIT_ASSIGN(Tensor folded, fold_inputs(ctx, find_run<Op>(ctx.in(0).type(), Numbers{})));
+  ctx.set_out(0, std::move(folded));
+  return {};
+}
+
+Status mean(OpContext& ctx) {
+  FEWBIT_ASSIGN(Tensor sum, fold_inputs(ctx, find_run<Add>(ctx.in(0).type(), Floats{})));
+  if (ctx.input_count() > 1) {
+    FEWBIT_TRY(dispatch(ctx.node(), sum.type(), Floats{}, [&](auto tag) -> Status {
+      using T = typename decltype(tag)::type;
       for (T& v : sum.span<T>()) v = static_cast<T>(v / static_cast<T>(ctx.input_count()));
-    }
-    ctx.set_out(0, std::move(sum));
-    return {};
-  });
+      return {};
+    }));
+  }
+  ctx.set_out(0, std::move(sum));
+  return {};
 }
 
 // ---- selection
@@ -424,7 +423,6 @@ constexpr OpRow kRows[] = {
     {"", "Mul", 7, in_float<arithmetic<Mul, Numbers>>},
     {"", "Div", 7, in_float<div>},
     {"", "Mod", 10, in_float<mod>},
-    {"", "Pow", 7, pow},
     {"", "PRelu", 7, in_float<prelu>},
     {"", "SwiGLU", 28, in_float<swiglu>},
     {"", "BitShift", 11, bit_shift},
@@ -435,14 +433,14 @@ constexpr OpRow kRows[] = {
     {"", "Or", 7, arithmetic<BitOr, Bool>},
     {"", "Xor", 7, arithmetic<BitXor, Bool>},
     {"", "Equal", 7, in_float<equal>},
-    {"", "Greater", 7, in_float<compare<GreaterThan, Numbers>>},
+    {"", "Greater", 7, in_float<compare_swapped<LessThan, Numbers>>},
     {"", "Less", 7, in_float<compare<LessThan, Numbers>>},
-    {"", "GreaterOrEqual", 12, in_float<compare<GreaterEqual, Numbers>>},
+    {"", "GreaterOrEqual", 12, in_float<compare_swapped<LessEqual, Numbers>>},
     {"", "LessOrEqual", 12, in_float<compare<LessEqual, Numbers>>},
     {"", "Max", 8, in_float<variadic<Max>>},
     {"", "Min", 8, in_float<variadic<Min>>},
     {"", "Sum", 8, in_float<variadic<Add>>},
-    {"", "Mean", 8, in_float<variadic<Add, true>>},
+    {"", "Mean", 8, in_float<mean>},
     {"", "Where", 9, unpacked<where>},
 };
 

@@ -7,6 +7,10 @@
 
 namespace fewbit::ops {
 
+Error internal::make_node_error(const Node& node, fmt::string_view format, fmt::format_args args) {
+  return bad_input("{}: {}", node.label(), fmt::vformat(format, args));
+}
+
 Error type_error(const Node& node, DType type) {
   return unsupported("{}: element type {} is not supported", node.label(), name_of(type));
 }

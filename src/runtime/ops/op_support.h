@@ -15,10 +15,14 @@
 
 namespace fewbit::ops {
 
+namespace internal {
+Error make_node_error(const Node& node, fmt::string_view format, fmt::format_args args);
+}  // namespace internal
+
 /// A bad_input error that starts with the node's label.
 template <typename... Args>
 Error node_error(const Node& node, fmt::format_string<Args...> format, Args&&... args) {
-  return bad_input("{}: {}", node.label(), fmt::format(format, std::forward<Args>(args)...));
+  return internal::make_node_error(node, format, fmt::make_format_args(args...));
 }
 
 /// "Gemm node 'fc': element type string is not supported"

@@ -2,11 +2,13 @@
 //
 // Neighbouring axes of one kind (reduced or kept) are merged first. If the innermost merged axis is
 // reduced, every output element is a sum over contiguous rows; if it is kept, a row of accumulators
-// advances together. Both inner loops vectorise. Floats accumulate in double, integers wrap.
+// advances together. Both inner loops vectorise, and only they and the last step are compiled for
+// each operator and element type. Floats accumulate in double, integers wrap.
 
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstddef>
 #include <limits>
 
 #include "runtime/ops/dispatch.h"
@@ -54,8 +56,41 @@ ReducePlan plan_reduction(const Dims& dims, const std::vector<bool>& is_reduced,
   return plan;
 }
 
+// What one operator does to one element type. Accumulators are passed as bytes.
+struct Reduction {
+  size_t acc_bytes;
+  size_t element_bytes;
+  void (*reset)(std::byte* accs, int64_t n);
+  /// accs[0] takes in the n elements of a row.
+  void (*take_row)(std::byte* accs, const std::byte* x, int64_t n);
+  /// accs[j] takes in x[j] for j < n.
+  void (*take_each)(std::byte* accs, const std::byte* x, int64_t n);
+  /// out[j] is the result of accs[j], which has taken in `count` elements.
+  void (*finish)(const std::byte* accs, int64_t n, int64_t count, std::byte* out);
+};
+
+void run_reduction(const ReducePlan& plan, const Reduction& r, const std::byte* x, std::byte* out) {
+  const auto size = static_cast<int64_t>(r.element_bytes);
+  const int64_t width = plan.inner_reduced ? 1 : plan.inner;
+  std::vector<std::byte> accs(static_cast<size_t>(width) * r.acc_bytes);
+  const auto take = plan.inner_reduced ? r.take_row : r.take_each;
+  walk(plan.kept, plan.kept_strides, [&](int64_t base) {
+    r.reset(accs.data(), width);
+    walk(plan.reduced, plan.reduced_strides,
+         [&](int64_t at) { take(accs.data(), x + (base + at) * size, plan.inner); });
+    r.finish(accs.data(), width, plan.count, out);
+    out += width * size;
+  });
+}
+
+template <typename R>
+void reset(std::byte* accs, int64_t n) {
+  std::fill_n(reinterpret_cast<typename R::Acc*>(accs), n, R::init());
+}
+
 template <typename R, typename T>
-typename R::Acc reduce_row(const T* x, int64_t n) {
+void take_row(std::byte* accs, const std::byte* bytes, int64_t n) {
+  const T* x = reinterpret_cast<const T*>(bytes);
   // Independent lanes: the additions need not wait for one another.
   constexpr int64_t kLanes = 8;
   std::array<typename R::Acc, kLanes> lanes;
@@ -66,30 +101,28 @@ typename R::Acc reduce_row(const T* x, int64_t n) {
   }
   for (; i < n; ++i) R::step(lanes[0], x[i]);
   for (size_t k = 1; k < kLanes; ++k) R::merge(lanes[0], lanes[k]);
-  return lanes[0];
+  R::merge(*reinterpret_cast<typename R::Acc*>(accs), lanes[0]);
 }
 
 template <typename R, typename T>
-void run_reduction(const ReducePlan& plan, const T* x, T* out) {
+void take_each(std::byte* accs, const std::byte* bytes, int64_t n) {
+  const T* x = reinterpret_cast<const T*>(bytes);
+  auto* to = reinterpret_cast<typename R::Acc*>(accs);
+  for (int64_t j = 0; j < n; ++j) R::step(to[j], x[j]);
+}
+
+template <typename Acc, typename Finish, typename T>
+void finish(const std::byte* accs, int64_t n, int64_t count, std::byte* out) {
+  const auto* from = reinterpret_cast<const Acc*>(accs);
+  T* to = reinterpret_cast<T*>(out);
+  for (int64_t j = 0; j < n; ++j) to[j] = Finish::template of<T>(from[j], count);
+}
+
+template <typename R, typename Finish, typename T>
+constexpr Reduction reduction_of() {
   using Acc = typename R::Acc;
-  if (plan.inner_reduced) {
-    walk(plan.kept, plan.kept_strides, [&](int64_t base) {
-      Acc total = R::init();
-      walk(plan.reduced, plan.reduced_strides,
-           [&](int64_t at) { R::merge(total, reduce_row<R>(x + base + at, plan.inner)); });
-      *out++ = R::finish(total, plan.count);
-    });
-    return;
-  }
-  std::vector<Acc> row(static_cast<size_t>(plan.inner));
-  walk(plan.kept, plan.kept_strides, [&](int64_t base) {
-    std::fill(row.begin(), row.end(), R::init());
-    walk(plan.reduced, plan.reduced_strides, [&](int64_t at) {
-      const T* from = x + base + at;
-      for (int64_t j = 0; j < plan.inner; ++j) R::step(row[static_cast<size_t>(j)], from[j]);
-    });
-    for (const Acc& acc : row) *out++ = R::finish(acc, plan.count);
-  });
+  return {sizeof(Acc),    sizeof(T),       reset<R>,
+          take_row<R, T>, take_each<R, T>, finish<Acc, Finish, T>};
 }
 
 // ---- what is accumulated
@@ -176,63 +209,49 @@ struct Logarithm {
   }
 };
 
-/// Finish(sum of Map(x)).
-template <typename T, typename Map, typename Finish>
+// Sum of Map(x).
+template <typename T, typename Map>
 struct SumOf {
   using Acc = WideAcc<T>;
   static Acc init() { return Acc{0}; }
   static void step(Acc& acc, T x) { acc = add(acc, Map::of(static_cast<Acc>(x))); }
   static void merge(Acc& acc, const Acc& other) { acc = add(acc, other); }
-  static T finish(Acc acc, int64_t n) { return Finish::template of<T>(acc, n); }
 };
 template <typename T>
-using ReduceSum = SumOf<T, AsIs, Total>;
+using Sum = SumOf<T, AsIs>;
 template <typename T>
-using ReduceMean = SumOf<T, AsIs, Average>;
+using SumOfMagnitudes = SumOf<T, Magnitude>;
 template <typename T>
-using ReduceL1 = SumOf<T, Magnitude, Total>;
-template <typename T>
-using ReduceL2 = SumOf<T, Square, Root>;
-template <typename T>
-using ReduceSumSquare = SumOf<T, Square, Total>;
-template <typename T>
-using ReduceLogSum = SumOf<T, AsIs, Logarithm>;
+using SumOfSquares = SumOf<T, Square>;
 
 template <typename T>
-struct ReduceProd {
+struct Product {
   using Acc = WideAcc<T>;
   static Acc init() { return Acc{1}; }
   static void step(Acc& acc, T x) { acc = mul(acc, static_cast<Acc>(x)); }
   static void merge(Acc& acc, const Acc& other) { acc = mul(acc, other); }
-  static T finish(Acc acc, int64_t) { return static_cast<T>(acc); }
 };
-
-// std::vector<bool> has no elements to point at.
-template <typename T>
-using ExtremeAcc = std::conditional_t<std::is_same_v<T, bool>, uint8_t, T>;
 
 // A NaN wins on either side.
 template <typename T>
-struct ReduceMax {
-  using Acc = ExtremeAcc<T>;
+struct Largest {
+  using Acc = T;
   static Acc init() {
     return std::is_floating_point_v<T> ? -std::numeric_limits<T>::infinity()
                                        : std::numeric_limits<T>::lowest();
   }
   static void step(Acc& acc, Acc x) { acc = x > acc || x != x ? x : acc; }
   static void merge(Acc& acc, const Acc& other) { step(acc, other); }
-  static T finish(Acc acc, int64_t) { return static_cast<T>(acc); }
 };
 template <typename T>
-struct ReduceMin {
-  using Acc = ExtremeAcc<T>;
+struct Smallest {
+  using Acc = T;
   static Acc init() {
     return std::is_floating_point_v<T> ? std::numeric_limits<T>::infinity()
                                        : std::numeric_limits<T>::max();
   }
   static void step(Acc& acc, Acc x) { acc = x < acc || x != x ? x : acc; }
   static void merge(Acc& acc, const Acc& other) { step(acc, other); }
-  static T finish(Acc acc, int64_t) { return static_cast<T>(acc); }
 };
 
 // log(sum e^x) in one pass: the sum is kept relative to the largest element so far.
@@ -241,7 +260,7 @@ struct RelativeSum {
   double sum = 0;  ///< of e^(x - largest)
 };
 template <typename T>
-struct ReduceLogSumExp {
+struct SumOfExponentials {
   using Acc = RelativeSum;
   static Acc init() { return {}; }
   static void step(Acc& acc, T x) { merge(acc, {static_cast<double>(x), 1.0}); }
@@ -255,7 +274,10 @@ struct ReduceLogSumExp {
       acc.sum += other.sum * std::exp(other.largest - acc.largest);
     }
   }
-  static T finish(const Acc& acc, int64_t) {
+};
+struct LogOfSum {
+  template <typename T>
+  static T of(const RelativeSum& acc, int64_t) {
     if (std::isnan(acc.sum)) return from_double<T>(acc.sum);
     if (std::isinf(acc.largest)) return from_double<T>(acc.largest);
     return from_double<T>(acc.largest + std::log(acc.sum));
@@ -278,29 +300,41 @@ Result<std::vector<bool>> reduced_axes(OpContext& ctx, int axes_input_since) {
   return mask;
 }
 
-template <template <typename> typename R, int kAxesInputSince, typename List>
-Status reduce(OpContext& ctx) {
+Status run_reduce(OpContext& ctx, int axes_input_since, const Reduction* reduction) {
   const Tensor& x = ctx.in(0);
-  FEWBIT_ASSIGN(std::vector<bool> mask, reduced_axes(ctx, kAxesInputSince));
+  FEWBIT_ASSIGN(std::vector<bool> mask, reduced_axes(ctx, axes_input_since));
   const ReducePlan plan = plan_reduction(x.dims(), mask, ctx.node().get_int("keepdims", 1) != 0);
-  return dispatch(ctx.node(), x.type(), List{}, [&](auto tag) -> Status {
-    using T = typename decltype(tag)::type;
-    FEWBIT_ASSIGN(Tensor * out, make_output(ctx, 0, x.type(), plan.out_dims));
-    run_reduction<R<T>>(plan, x.data<T>(), out->template data<T>());
-    return {};
-  });
+  if (reduction == nullptr) return type_error(ctx.node(), x.type());
+  FEWBIT_ASSIGN(Tensor * out, make_output(ctx, 0, x.type(), plan.out_dims));
+  run_reduction(plan, *reduction, x.raw(), out->raw());
+  return {};
+}
+
+template <template <typename> typename R, typename Finish, typename T>
+constexpr Reduction kReduction = reduction_of<R<T>, Finish, T>();
+
+// The reduction for a type of the list, or nullptr.
+template <template <typename> typename R, typename Finish, typename... Ts>
+const Reduction* find_reduction(DType type, Types<Ts...>) {
+  const Reduction* found = nullptr;
+  ((DTypeOf<Ts>::value == type ? void(found = &kReduction<R, Finish, Ts>) : void()), ...);
+  return found;
 }
 
 // The types that the standard lists for all but the extremes.
 using SumTypes = Types<float, double, int32_t, int64_t, uint32_t, uint64_t>;
 
-template <template <typename> typename R, int kAxesInputSince = 18>
-constexpr OpFunction sum_like = in_float<reduce<R, kAxesInputSince, SumTypes>>;
-template <template <typename> typename R>
-constexpr OpFunction extreme = in_float<reduce<R, 18, NumbersAndBool>>;
+template <template <typename> typename R, typename Finish, int kAxesInputSince = 18>
+Status sum_like(OpContext& ctx) {
+  return run_reduce(ctx, kAxesInputSince, find_reduction<R, Finish>(ctx.in(0).type(), SumTypes{}));
+}
 
-template <bool kMax>
-Status arg_extreme(OpContext& ctx) {
+template <template <typename> typename R>
+Status extreme(OpContext& ctx) {
+  return run_reduce(ctx, 18, find_reduction<R, Total>(ctx.in(0).type(), NumbersAndBool{}));
+}
+
+Status arg_extreme(OpContext& ctx, bool largest) {
   const Tensor& x = ctx.in(0);
   const Node& node = ctx.node();
   FEWBIT_ASSIGN(int64_t axis, normalize_axis(node, node.get_int("axis", 0), x.rank()));
@@ -325,7 +359,7 @@ Status arg_extreme(OpContext& ctx) {
         for (int64_t i = 1; i < n; ++i) {
           const T v = from[i * inner];
           const T so_far = from[best * inner];
-          const bool better = kMax ? v > so_far : v < so_far;
+          const bool better = largest ? v > so_far : v < so_far;
           const bool nan_wins = v != v && so_far == so_far;
           if (so_far == so_far ? better || nan_wins || (take_last && v == so_far)
                                : take_last && v != v) {
@@ -339,19 +373,27 @@ Status arg_extreme(OpContext& ctx) {
   });
 }
 
+Status arg_max(OpContext& ctx) {
+  return arg_extreme(ctx, true);
+}
+
+Status arg_min(OpContext& ctx) {
+  return arg_extreme(ctx, false);
+}
+
 constexpr OpRow kRows[] = {
-    {"", "ReduceSum", 1, sum_like<ReduceSum, 13>},
-    {"", "ReduceMean", 1, sum_like<ReduceMean>},
-    {"", "ReduceL1", 1, sum_like<ReduceL1>},
-    {"", "ReduceL2", 1, sum_like<ReduceL2>},
-    {"", "ReduceSumSquare", 1, sum_like<ReduceSumSquare>},
-    {"", "ReduceLogSum", 1, sum_like<ReduceLogSum>},
-    {"", "ReduceLogSumExp", 1, sum_like<ReduceLogSumExp>},
-    {"", "ReduceProd", 1, sum_like<ReduceProd>},
-    {"", "ReduceMax", 1, extreme<ReduceMax>},
-    {"", "ReduceMin", 1, extreme<ReduceMin>},
-    {"", "ArgMax", 1, in_float<arg_extreme<true>>},
-    {"", "ArgMin", 1, in_float<arg_extreme<false>>},
+    {"", "ReduceSum", 1, in_float<sum_like<Sum, Total, 13>>},
+    {"", "ReduceMean", 1, in_float<sum_like<Sum, Average>>},
+    {"", "ReduceL1", 1, in_float<sum_like<SumOfMagnitudes, Total>>},
+    {"", "ReduceL2", 1, in_float<sum_like<SumOfSquares, Root>>},
+    {"", "ReduceSumSquare", 1, in_float<sum_like<SumOfSquares, Total>>},
+    {"", "ReduceLogSum", 1, in_float<sum_like<Sum, Logarithm>>},
+    {"", "ReduceLogSumExp", 1, in_float<sum_like<SumOfExponentials, LogOfSum>>},
+    {"", "ReduceProd", 1, in_float<sum_like<Product, Total>>},
+    {"", "ReduceMax", 1, in_float<extreme<Largest>>},
+    {"", "ReduceMin", 1, in_float<extreme<Smallest>>},
+    {"", "ArgMax", 1, in_float<arg_max>},
+    {"", "ArgMin", 1, in_float<arg_min>},
 };
 
 }  // namespace

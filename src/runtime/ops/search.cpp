@@ -2,8 +2,16 @@
 // Compress.
 
 #include <algorithm>
+#include <bit>
+#include <cmath>
 #include <cstring>
 #include <numeric>
+#include <span>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
 
 #include "runtime/ops/dispatch.h"
 #include "runtime/ops/strided.h"
@@ -12,14 +20,58 @@
 namespace fewbit::ops {
 namespace {
 
-// A total order: NaN comes after every number (as numpy sorts), so std::sort stays defined.
+// Numbers as integers of the same order, so that sorting is compiled once for all element types.
+// NaN comes after every number (as numpy sorts), and all NaN are one value, as are both zeros.
 template <typename T>
-bool precedes(const T& a, const T& b) {
+uint64_t sort_key(T value) {
+  constexpr uint64_t kSign = uint64_t{1} << 63;
   if constexpr (std::is_floating_point_v<T>) {
-    if (a != a) return false;
-    if (b != b) return true;
+    if (std::isnan(value)) return ~uint64_t{0};
+    const auto bits = std::bit_cast<uint64_t>(static_cast<double>(value) + 0.0);  // -0 becomes 0
+    return (bits & kSign) != 0 ? ~bits : bits | kSign;
+  } else if constexpr (std::is_signed_v<T>) {
+    return static_cast<uint64_t>(static_cast<int64_t>(value)) ^ kSign;
+  } else {
+    return static_cast<uint64_t>(value);
   }
-  return a < b;
+}
+
+// Strings: the place of each in the sorted list of all.
+std::vector<uint64_t> string_keys(std::span<const std::string> strings) {
+  std::vector<std::string_view> sorted(strings.begin(), strings.end());
+  std::sort(sorted.begin(), sorted.end());
+  std::vector<uint64_t> keys;
+  for (const std::string& s : strings) {
+    auto place = std::lower_bound(sorted.begin(), sorted.end(), std::string_view(s));
+    keys.push_back(static_cast<uint64_t>(place - sorted.begin()));
+  }
+  return keys;
+}
+
+Result<std::vector<uint64_t>> sort_keys(const Node& node, const Tensor& x) {
+  if (x.type() == DType::kString) return string_keys(x.strings());
+  std::vector<uint64_t> keys(static_cast<size_t>(x.elements()));
+  FEWBIT_TRY(dispatch(node, x.type(), NumbersAndBool{}, [&](auto tag) -> Status {
+    using T = typename decltype(tag)::type;
+    const T* in = x.data<T>();
+    for (size_t i = 0; i < keys.size(); ++i) keys[i] = sort_key(in[i]);
+    return {};
+  }));
+  return keys;
+}
+
+// to[i] = from[indices[i]], any element type.
+void take(const Tensor& from, std::span<const int64_t> indices, Tensor& to) {
+  if (from.type() == DType::kString) {
+    for (size_t i = 0; i < indices.size(); ++i) {
+      to.strings()[i] = from.strings()[static_cast<size_t>(indices[i])];
+    }
+    return;
+  }
+  const auto size = static_cast<size_t>(bytes_of(from.type(), 1));
+  for (size_t i = 0; i < indices.size(); ++i) {
+    std::memcpy(to.raw() + i * size, from.raw() + static_cast<size_t>(indices[i]) * size, size);
+  }
 }
 
 Result<int64_t> top_count(OpContext& ctx) {
@@ -39,66 +91,61 @@ Status top_k(OpContext& ctx) {
   dims[static_cast<size_t>(axis)] = k;
   const int64_t outer = product(dims, 0, axis);
   const int64_t inner = product(dims, axis + 1, x.rank());
-  return dispatch(node, x.type(), Numbers{}, [&](auto tag) -> Status {
-    using T = typename decltype(tag)::type;
-    T* values = ctx.out(0, x.type(), dims).template data<T>();
-    auto* indices = ctx.out(1, DType::kInt64, dims).template data<int64_t>();
-    std::vector<int64_t> order(static_cast<size_t>(n));
-    for (int64_t o = 0; o < outer; ++o) {
-      for (int64_t j = 0; j < inner; ++j) {
-        const T* from = x.data<T>() + o * n * inner + j;
-        std::iota(order.begin(), order.end(), int64_t{0});
-        // Equal values keep the order of their indices.
-        auto before = [&](int64_t a, int64_t b) {
-          const T& va = from[a * inner];
-          const T& vb = from[b * inner];
-          if (largest ? precedes(vb, va) : precedes(va, vb)) return true;
-          if (largest ? precedes(va, vb) : precedes(vb, va)) return false;
-          return a < b;
-        };
-        std::partial_sort(order.begin(), order.begin() + k, order.end(), before);
-        for (int64_t i = 0; i < k; ++i) {
-          const int64_t at = (o * k + i) * inner + j;
-          indices[at] = order[static_cast<size_t>(i)];
-          values[at] = from[order[static_cast<size_t>(i)] * inner];
-        }
+  if (x.type() == DType::kBool || x.type() == DType::kString) return type_error(node, x.type());
+  FEWBIT_ASSIGN(const std::vector<uint64_t> keys, sort_keys(node, x));
+  auto* indices = ctx.out(1, DType::kInt64, dims).data<int64_t>();
+  std::vector<int64_t> sources(static_cast<size_t>(outer * k * inner));
+  std::vector<std::pair<uint64_t, int64_t>> line(static_cast<size_t>(n));
+  for (int64_t o = 0; o < outer; ++o) {
+    for (int64_t j = 0; j < inner; ++j) {
+      const int64_t from = o * n * inner + j;
+      // Inverted keys put the largest first; equal values keep the order of their indices.
+      for (int64_t i = 0; i < n; ++i) {
+        const uint64_t key = keys[static_cast<size_t>(from + i * inner)];
+        line[static_cast<size_t>(i)] = {largest ? ~key : key, i};
+      }
+      std::partial_sort(line.begin(), line.begin() + k, line.end());
+      for (int64_t i = 0; i < k; ++i) {
+        const int64_t at = (o * k + i) * inner + j;
+        indices[at] = line[static_cast<size_t>(i)].second;
+        sources[static_cast<size_t>(at)] = from + indices[at] * inner;
       }
     }
-    return {};
-  });
+  }
+  take(x, sources, ctx.out(0, x.type(), dims));
+  return {};
 }
 
 Status non_zero(OpContext& ctx) {
   const Tensor& x = ctx.in(0);
-  return dispatch(ctx.node(), x.type(), NumbersAndBool{}, [&](auto tag) -> Status {
-    using T = typename decltype(tag)::type;
-    std::vector<int64_t> found;
-    const std::span<const T> values = x.span<T>();
-    for (size_t i = 0; i < values.size(); ++i) {
-      if (values[i] != T{0}) found.push_back(static_cast<int64_t>(i));
+  if (x.type() == DType::kString) return type_error(ctx.node(), x.type());
+  FEWBIT_ASSIGN(const Tensor flags, cast(x, DType::kBool));
+  std::vector<int64_t> found;
+  for (int64_t i = 0; i < flags.elements(); ++i) {
+    if (flags.data<bool>()[i]) found.push_back(i);
+  }
+  const auto count = static_cast<int64_t>(found.size());
+  auto* out = ctx.out(0, DType::kInt64, {x.rank(), count}).data<int64_t>();
+  const Dims strides = strides_of(x.dims());
+  for (int64_t axis = 0; axis < x.rank(); ++axis) {
+    const auto a = static_cast<size_t>(axis);
+    for (int64_t i = 0; i < count; ++i) {
+      out[axis * count + i] = found[static_cast<size_t>(i)] / strides[a] % x.dims()[a];
     }
-    const auto count = static_cast<int64_t>(found.size());
-    auto* out = ctx.out(0, DType::kInt64, {x.rank(), count}).template data<int64_t>();
-    const Dims strides = strides_of(x.dims());
-    for (int64_t axis = 0; axis < x.rank(); ++axis) {
-      const auto a = static_cast<size_t>(axis);
-      for (int64_t i = 0; i < count; ++i) {
-        out[axis * count + i] = found[static_cast<size_t>(i)] / strides[a] % x.dims()[a];
-      }
-    }
-    return {};
-  });
+  }
+  return {};
 }
 
-// Slices of x along an axis (or its elements, if there is no axis), each as a contiguous row.
-template <typename T>
-std::vector<T> rows_along(const Tensor& x, int64_t outer, int64_t n, int64_t inner) {
-  std::vector<T> rows(static_cast<size_t>(x.elements()));
-  const T* in = elements<T>(x);
+// The keys of slices of x along an axis (or of its elements, if there is no axis), each as a
+// contiguous row.
+std::vector<uint64_t> rows_along(const std::vector<uint64_t>& keys, int64_t outer, int64_t n,
+                                 int64_t inner) {
+  std::vector<uint64_t> rows(keys.size());
   for (int64_t o = 0; o < outer; ++o) {
     for (int64_t i = 0; i < n; ++i) {
       for (int64_t j = 0; j < inner; ++j) {
-        rows[static_cast<size_t>((i * outer + o) * inner + j)] = in[(o * n + i) * inner + j];
+        rows[static_cast<size_t>((i * outer + o) * inner + j)] =
+            keys[static_cast<size_t>((o * n + i) * inner + j)];
       }
     }
   }
@@ -111,13 +158,12 @@ struct Groups {
   std::vector<int64_t> counts;
 };
 
-// Groups equal rows of `width` elements; sorted by value or by first appearance.
-template <typename T>
-Groups group_rows(const std::vector<T>& rows, int64_t n, int64_t width, bool sorted) {
+// Groups equal rows of `width` keys; sorted by value or by first appearance.
+Groups group_rows(const std::vector<uint64_t>& rows, int64_t n, int64_t width, bool sorted) {
   auto less = [&](int64_t a, int64_t b) {
     auto pa = rows.begin() + a * width;
     auto pb = rows.begin() + b * width;
-    return std::lexicographical_compare(pa, pa + width, pb, pb + width, precedes<T>);
+    return std::lexicographical_compare(pa, pa + width, pb, pb + width);
   };
   std::vector<int64_t> order(static_cast<size_t>(n));
   std::iota(order.begin(), order.end(), int64_t{0});
@@ -150,8 +196,7 @@ Groups group_rows(const std::vector<T>& rows, int64_t n, int64_t width, bool sor
   return result;
 }
 
-template <typename T>
-Status unique_of(OpContext& ctx) {
+Status unique(OpContext& ctx) {
   const Tensor& x = ctx.in(0);
   const Node& node = ctx.node();
   const bool flat = !node.has("axis");
@@ -162,39 +207,25 @@ Status unique_of(OpContext& ctx) {
   const int64_t n = flat ? x.elements() : x.dim(axis);
   const int64_t outer = flat ? 1 : product(x.dims(), 0, axis);
   const int64_t inner = flat ? 1 : product(x.dims(), axis + 1, x.rank());
-  const std::vector<T> rows = rows_along<T>(x, outer, n, inner);
+  FEWBIT_ASSIGN(const std::vector<uint64_t> keys, sort_keys(node, x));
+  const std::vector<uint64_t> rows = rows_along(keys, outer, n, inner);
   const Groups groups = group_rows(rows, n, outer * inner, node.get_int("sorted", 1) != 0);
   const auto count = static_cast<int64_t>(groups.first.size());
 
   Dims dims = flat ? Dims{count} : x.dims();
   dims[static_cast<size_t>(axis)] = count;
-  Tensor& y = ctx.out(0, x.type(), dims);
-  for (int64_t g = 0; g < count; ++g) {
-    for (int64_t o = 0; o < outer; ++o) {
-      for (int64_t j = 0; j < inner; ++j) {
-        const int64_t row = groups.first[static_cast<size_t>(g)];
-        elements<T>(y)[(o * count + g) * inner + j] =
-            rows[static_cast<size_t>((row * outer + o) * inner + j)];
-      }
+  std::vector<int64_t> sources;
+  for (int64_t o = 0; o < outer; ++o) {
+    for (int64_t row : groups.first) {
+      for (int64_t j = 0; j < inner; ++j) sources.push_back((o * n + row) * inner + j);
     }
   }
+  take(x, sources, ctx.out(0, x.type(), dims));
   const std::vector<int64_t>* extra[] = {&groups.first, &groups.inverse, &groups.counts};
   for (size_t i = 0; i < 3 && i + 1 < ctx.output_count(); ++i) {
     ctx.set_out(i + 1, Tensor::from({static_cast<int64_t>(extra[i]->size())}, *extra[i]));
   }
   return {};
-}
-
-Status unique(OpContext& ctx) {
-  if (ctx.in(0).type() == DType::kString) return unique_of<std::string>(ctx);
-  return dispatch(ctx.node(), ctx.in(0).type(), NumbersAndBool{}, [&](auto tag) -> Status {
-    using T = typename decltype(tag)::type;
-    if constexpr (std::is_same_v<T, bool>) {
-      return unique_of<uint8_t>(ctx);  // std::vector<bool> has no elements to point at
-    } else {
-      return unique_of<T>(ctx);
-    }
-  });
 }
 
 Status compress(OpContext& ctx) {

@@ -8,6 +8,7 @@ std::vector<std::span<const OpRow>> all_tables() {
   return {
       elementwise_unary_table(),
       elementwise_binary_table(),
+      power_table(),
       reduce_table(),
       cumulative_table(),
       search_table(),

@@ -10,6 +10,7 @@ namespace fewbit::ops {
 
 std::span<const OpRow> elementwise_unary_table();
 std::span<const OpRow> elementwise_binary_table();
+std::span<const OpRow> power_table();
 std::span<const OpRow> reduce_table();
 std::span<const OpRow> cumulative_table();
 std::span<const OpRow> search_table();
