@@ -84,6 +84,7 @@ double difference(const std::vector<RuntimeValue>& before, const std::vector<Run
     double largest = 0;
     for (size_t k = 0; k < a.size(); ++k) {
       if (!std::isfinite(a[k])) continue;
+      if (!std::isfinite(b[k])) return INFINITY;
       magnitude = std::max(magnitude, std::abs(static_cast<double>(a[k])));
       largest = std::max(largest, std::abs(static_cast<double>(a[k]) - b[k]));
     }
