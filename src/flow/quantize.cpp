@@ -5,6 +5,7 @@
 #include <cmath>
 #include <filesystem>
 
+#include "base/file.h"
 #include "base/memory_use.h"
 #include "base/threads.h"
 #include "calib/calibrate.h"
@@ -43,6 +44,8 @@ class Run {
   Result<QuantizeReport> operator()(const std::string& input, const std::string& output) {
     auto start = Clock::now();
     FEWBIT_TRY(load(input));
+    // A folder that cannot be written is found before the work, not after it.
+    if (auto file = AtomicFile::create(output); !file.ok()) return std::move(file).error();
     FEWBIT_TRY(prepare_graph());
     FEWBIT_TRY(plan());
     FEWBIT_TRY(calibrate());

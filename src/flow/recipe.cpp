@@ -192,6 +192,11 @@ Status at_least(std::string_view key, auto least, auto found) {
 // Numbers within what they can mean. NaN is outside of everything.
 Status check_numbers(const Recipe& recipe) {
   FEWBIT_TRY(at_least("threads", 0, recipe.threads));
+  constexpr int64_t kMaxThreads = 4096;
+  if (recipe.threads > kMaxThreads) {
+    return misuse("recipe key 'threads': expected at most {}, found {}", kMaxThreads,
+                  recipe.threads);
+  }
   FEWBIT_TRY(at_least("calibration.samples", 0, recipe.calibration_samples));
   FEWBIT_TRY(at_least("calibration.batch", 1, recipe.calibration_batch));
   FEWBIT_TRY(at_least("passes.equalize_max_scale", 1, recipe.equalize_max_scale));

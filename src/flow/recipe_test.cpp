@@ -173,6 +173,7 @@ TEST(Recipe, SchemeChecksEveryChoice) {
       {"calibration.samples", "-1"},
       {"calibration.batch", "0"},
       {"threads", "-1"},
+      {"threads", "4294967296"},
       {"passes.absorb_bias", "yes"},
       {"passes.equalize_max_scale", "0.5"},
       {"passes.equalize_max_scale", "nan"},
