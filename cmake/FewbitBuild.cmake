@@ -46,17 +46,26 @@ target_include_directories(fewbit_flags INTERFACE ${CMAKE_SOURCE_DIR}/src ${CMAK
 # precompiled headers and the others reuse them; g++ 12 does not survive the headers of another level.
 function(fewbit_optimize target level)
   target_compile_options(${target} PRIVATE $<$<CONFIG:Release>:${level}>)
+  fewbit_precompile(${target} "${level}" ${CMAKE_SOURCE_DIR}/cmake/precompiled.h)
+endfunction()
+
+function(fewbit_precompile target kind)
   if(NOT FEWBIT_PCH)
     return()
   endif()
-  get_property(first GLOBAL PROPERTY fewbit_precompiled${level})
+  get_property(first GLOBAL PROPERTY fewbit_precompiled${kind})
   if(first)
     target_precompile_headers(${target} REUSE_FROM ${first})
   else()
-    target_precompile_headers(${target} PRIVATE ${CMAKE_SOURCE_DIR}/cmake/precompiled.h)
-    set_property(GLOBAL PROPERTY fewbit_precompiled${level} ${target})
+    target_precompile_headers(${target} PRIVATE ${ARGN})
+    set_property(GLOBAL PROPERTY fewbit_precompiled${kind} ${target})
   endif()
 endfunction()
+
+# All unit tests, without the program and the benchmarks.
+if(FEWBIT_TESTS)
+  add_custom_target(unit_tests)
+endif()
 
 function(fewbit_library name)
   cmake_parse_arguments(ARG "" "OPTIMIZE" "COLD;DEPS;EXTERNAL" ${ARGN})
@@ -94,6 +103,10 @@ function(fewbit_library name)
     target_link_libraries(fewbit_${name}_test PRIVATE fewbit_${name} GTest::gtest GTest::gtest_main)
     target_compile_definitions(fewbit_${name}_test PRIVATE
       FEWBIT_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+    target_compile_options(fewbit_${name}_test PRIVATE $<$<CONFIG:Release>:-O1>)
+    fewbit_precompile(fewbit_${name}_test tests ${CMAKE_SOURCE_DIR}/cmake/precompiled.h
+      <gtest/gtest.h>)
+    add_dependencies(unit_tests fewbit_${name}_test)
     add_test(NAME ${name} COMMAND fewbit_${name}_test)
   endif()
   if(FEWBIT_BENCH AND benches)

@@ -202,11 +202,17 @@ void LayerStatistics::add(const Tensor& input) {
 }
 
 void LayerStatistics::add_codes(const Tensor& codes, float scale, int32_t zero) {
-  if (codes.type() == DType::kUint8) {
-    add_values(codes.data<uint8_t>(), codes.dims(), scale, static_cast<float>(zero));
-  } else {
-    FEWBIT_CHECK(codes.type() == DType::kInt8, name_of(codes.type()));
-    add_values(codes.data<int8_t>(), codes.dims(), scale, static_cast<float>(zero));
+  const auto z = static_cast<float>(zero);
+  switch (codes.type()) {
+    case DType::kUint8:
+      return add_values(codes.data<uint8_t>(), codes.dims(), scale, z);
+    case DType::kInt8:
+      return add_values(codes.data<int8_t>(), codes.dims(), scale, z);
+    case DType::kUint16:
+      return add_values(codes.data<uint16_t>(), codes.dims(), scale, z);
+    default:
+      FEWBIT_CHECK(codes.type() == DType::kInt16, name_of(codes.type()));
+      return add_values(codes.data<int16_t>(), codes.dims(), scale, z);
   }
 }
 

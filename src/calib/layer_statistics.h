@@ -45,7 +45,7 @@ class LayerStatistics {
 
   /// float32 [N, C, H, W], [N, C, W] or [.., C]. Padding counts as zero.
   void add(const Tensor& input);
-  /// The same of codes: real = scale * (code - zero). uint8 or int8.
+  /// The same of codes: real = scale * (code - zero). 8 or 16 bits.
   void add_codes(const Tensor& codes, float scale, int32_t zero);
 
   const PatchGeometry& geometry() const { return geometry_; }

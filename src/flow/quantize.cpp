@@ -1,13 +1,12 @@
 #include "flow/quantize.h"
 
-#include <sys/resource.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <filesystem>
-#include <set>
 
+#include "base/file.h"
+#include "base/memory_use.h"
 #include "base/threads.h"
 #include "calib/calibrate.h"
 #include "calib/layer_statistics.h"
@@ -18,6 +17,7 @@
 #include "io/onnx/reader.h"
 #include "io/onnx/writer.h"
 #include "passes/correct_bias.h"
+#include "passes/node_names.h"
 #include "passes/quantize_dynamic.h"
 #include "passes/quantize_graph.h"
 
@@ -36,12 +36,6 @@ int64_t file_bytes(const std::string& path) {
   return error ? 0 : static_cast<int64_t>(bytes);
 }
 
-int64_t peak_rss_bytes() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return static_cast<int64_t>(usage.ru_maxrss) * 1024;
-}
-
 // One run: each member function is a stage of the flow.
 class Run {
  public:
@@ -50,6 +44,8 @@ class Run {
   Result<QuantizeReport> operator()(const std::string& input, const std::string& output) {
     auto start = Clock::now();
     FEWBIT_TRY(load(input));
+    // A folder that cannot be written is found before the work, not after it.
+    if (auto file = AtomicFile::create(output); !file.ok()) return std::move(file).error();
     FEWBIT_TRY(prepare_graph());
     FEWBIT_TRY(plan());
     FEWBIT_TRY(calibrate());
@@ -81,16 +77,6 @@ class Run {
     report_.version = version();
     report_.seed = recipe_.seed;
     report_.float_bytes = file_bytes(input);
-    if (model_.onnx_opset() < 13) {
-      return unsupported(
-          "{}: opset {}; per-channel quantizers need opset 13 or newer (convert the "
-          "model with onnx.version_converter)",
-          input, model_.onnx_opset());
-    }
-    if (bits_of(scheme_.activation_type) == 16 && model_.onnx_opset() < 21) {
-      return unsupported("{}: opset {}; 16-bit quantizers need opset 21 or newer", input,
-                         model_.onnx_opset());
-    }
     if (recipe_.calibration_data.empty()) {
       if (needs_data()) {
         return misuse(
@@ -112,8 +98,6 @@ class Run {
   Result<BatchSource> batches(const Session& session, int64_t limit) const {
     FEWBIT_ASSIGN(SampleFeeder feeder, SampleFeeder::create(session, *data_));
     int64_t size = feeder.fixed_batch() > 0 ? feeder.fixed_batch() : recipe_.calibration_batch;
-    if (size < 1)
-      return misuse("recipe key 'calibration.batch': expected at least 1, found {}", size);
     int64_t whole = (limit + size - 1) / size * size;  // full batches
     int64_t samples = limit > 0 ? std::min(whole, data_->size()) : data_->size();
     BatchSource source;
@@ -148,6 +132,9 @@ class Run {
 
   Status prepare_graph() {
     PrepareOptions options;
+    // Quantizers per channel came with opset 13, 16-bit ones with opset 21.
+    const int needed = bits_of(scheme_.activation_type) == 16 ? 21 : 13;
+    if (model_.onnx_opset() < needed) options.opset = needed;
     options.fold_batch_norm = recipe_.fold_batch_norm;
     options.equalize =
         recipe_.equalize == "on" ||
@@ -156,6 +143,13 @@ class Run {
     options.threads = static_cast<int>(recipe_.threads);
     original_ = model_;
     FEWBIT_ASSIGN(Session session, Session::create(model_, session_options()));
+    // Narrower activations are what it is for: without static ones there is nothing to gain.
+    options.absorb_bias = needs_data() && (recipe_.absorb_bias == "on" ||
+                                           (recipe_.absorb_bias == "auto" && options.equalize));
+    if (options.absorb_bias) {
+      constexpr int64_t kMomentSamples = 64;
+      FEWBIT_ASSIGN(options.calibration, batches(session, kMomentSamples));
+    }
     FEWBIT_ASSIGN(Feeds feeds, probe(session));
     FEWBIT_ASSIGN(report_.passes, prepare(model_, options, feeds));
     return {};
@@ -169,11 +163,22 @@ class Run {
       if (!found) return misuse("recipe key 'layers.float': the model has no layer '{}'", name);
     }
     for (const LayerPlacement& l : placement_.layers) {
-      if (recipe_.strict && !l.integer) {
-        return unsupported("--strict: {} '{}' stays in float: {}", l.op_type, l.name, l.reason);
+      std::string reason = float_reason(l);
+      if (recipe_.strict && !reason.empty()) {
+        return unsupported("--strict: {} '{}' stays in float: {}", l.op_type, l.name, reason);
       }
     }
     return {};
+  }
+
+  // Why a layer computes in float here; empty if it computes on integers (or if only its weights
+  // were to get codes).
+  std::string float_reason(const LayerPlacement& layer) const {
+    if (!layer.integer) return layer.reason;
+    if (bits_of(scheme_.activation_type) == 16) {
+      return "its 16-bit codes are for other runtimes: there are no kernels for them here";
+    }
+    return "";
   }
 
   // One pass over the data: ranges of the values with a quantizer, means at the layers' inputs.
@@ -223,6 +228,7 @@ class Run {
                       : quantize_graph(model_.graph, placement_, ranges_, scheme_));
     quantized_ = model_;
     quantized_.graph = std::move(quantized.graph);
+    make_node_names_unique(quantized_.graph);
     layers_ = std::move(quantized.layers);
     if (!needs_data() || recipe_.bias_correction == "none") return {};
     BatchSource source;
@@ -328,7 +334,9 @@ class Run {
       LayerReport layer;
       layer.name = placed.name;
       layer.op_type = placed.op_type;
-      layer.reason = placed.reason;
+      layer.reason = float_reason(placed);
+      layer.integer = layer.reason.empty();
+      if (layer.integer) layer.reason = placed.reason;
       layer.scheme = !placed.integer ? "float" : placed.weighted ? scheme_.name() : "a8";
       for (const QuantizedLayer& q : layers_) {
         if (q.name != placed.name) continue;
@@ -348,12 +356,6 @@ class Run {
     quantized_.metadata["fewbit.recipe"] = to_toml(recipe_);
     quantized_.metadata["fewbit.seed"] = std::to_string(recipe_.seed);
     if (!report_.data_hash.empty()) quantized_.metadata["fewbit.data_sha256"] = report_.data_hash;
-    // Consumers refuse two nodes of one name, and nodes made from a value take the value's.
-    std::set<std::string> names;
-    for (NodeId id : quantized_.graph.order()) {
-      std::string& name = quantized_.graph.node(id).name;
-      while (!name.empty() && !names.insert(name).second) name += "_2";
-    }
     FEWBIT_TRY(write_onnx(quantized_, output));
     report_.output = output;
     report_.bytes = file_bytes(output);

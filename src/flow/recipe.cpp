@@ -126,6 +126,8 @@ constexpr RecipeKey kKeys[] = {
     key<&Recipe::fold_batch_norm>("passes.fold_batch_norm", "batch normalisation into weights"),
     key<&Recipe::equalize>("passes.equalize", "cross-layer equalization: auto, on, off"),
     key<&Recipe::equalize_max_scale>("passes.equalize_max_scale", "bound of its scales"),
+    key<&Recipe::absorb_bias>("passes.absorb_bias",
+                              "high biases into the layer behind: auto, on, off"),
     key<&Recipe::bias_correction>("passes.bias_correction",
                                   "none, analytic, empirical; auto: the better"),
     key<&Recipe::bias_samples>("passes.bias_samples",
@@ -180,6 +182,36 @@ Status one_of(std::string_view key, const std::string& value,
   std::vector<std::string_view> list(choices);
   return misuse("recipe key '{}': '{}' is none of {}{}", key, value, join(list, ", "),
                 did_you_mean(list, value));
+}
+
+Status at_least(std::string_view key, auto least, auto found) {
+  if (found >= least) return {};
+  return misuse("recipe key '{}': expected at least {}, found {}", key, least, found);
+}
+
+// Numbers within what they can mean. NaN is outside of everything.
+Status check_numbers(const Recipe& recipe) {
+  FEWBIT_TRY(at_least("threads", 0, recipe.threads));
+  constexpr int64_t kMaxThreads = 4096;
+  if (recipe.threads > kMaxThreads) {
+    return misuse("recipe key 'threads': expected at most {}, found {}", kMaxThreads,
+                  recipe.threads);
+  }
+  FEWBIT_TRY(at_least("calibration.samples", 0, recipe.calibration_samples));
+  FEWBIT_TRY(at_least("calibration.batch", 1, recipe.calibration_batch));
+  FEWBIT_TRY(at_least("passes.equalize_max_scale", 1, recipe.equalize_max_scale));
+  FEWBIT_TRY(at_least("passes.bias_samples", 0, recipe.bias_samples));
+  if (!(recipe.percentile > 50 && recipe.percentile <= 100)) {
+    return misuse(
+        "recipe key 'calibration.percentile': expected more than 50 and at most 100, found {}",
+        recipe.percentile);
+  }
+  if (!(recipe.moving_average >= 0 && recipe.moving_average < 1)) {
+    return misuse(
+        "recipe key 'calibration.moving_average': expected at least 0 and below 1, found {}",
+        recipe.moving_average);
+  }
+  return {};
 }
 
 }  // namespace
@@ -240,8 +272,10 @@ std::string to_toml(const Recipe& recipe) {
 
 Result<QuantScheme> scheme_of(const Recipe& recipe) {
   FEWBIT_ASSIGN(QuantScheme scheme, parse_scheme(recipe.scheme));
+  FEWBIT_TRY(check_numbers(recipe));
   FEWBIT_TRY(one_of("weights.range", recipe.weight_range, {"max", "mse"}));
   FEWBIT_TRY(one_of("passes.equalize", recipe.equalize, {"auto", "on", "off"}));
+  FEWBIT_TRY(one_of("passes.absorb_bias", recipe.absorb_bias, {"auto", "on", "off"}));
   FEWBIT_TRY(one_of("passes.bias_correction", recipe.bias_correction,
                     {"auto", "none", "analytic", "empirical"}));
   FEWBIT_TRY(one_of("target", recipe.target, {"ort-cpu"}));
@@ -261,11 +295,6 @@ Result<QuantScheme> scheme_of(const Recipe& recipe) {
   scheme.activation_symmetric = recipe.activation_symmetric;
   scheme.weight_range = recipe.weight_range;
   scheme.observer = recipe.observer;
-  if (!(recipe.percentile > 50 && recipe.percentile <= 100)) {
-    return misuse(
-        "recipe key 'calibration.percentile': expected more than 50 and at most 100, found {}",
-        recipe.percentile);
-  }
   scheme.observer_options = {recipe.percentile, recipe.moving_average};
   scheme.float_layers = {recipe.float_layers.begin(), recipe.float_layers.end()};
   return scheme;

@@ -167,6 +167,17 @@ TEST(Recipe, SchemeChecksEveryChoice) {
       {"activations.type", "u8"},
       {"calibration.percentile", "3"},
       {"calibration.percentile", "100.5"},
+      {"calibration.moving_average", "1"},
+      {"calibration.moving_average", "-0.1"},
+      {"calibration.moving_average", "nan"},
+      {"calibration.samples", "-1"},
+      {"calibration.batch", "0"},
+      {"threads", "-1"},
+      {"threads", "4294967296"},
+      {"passes.absorb_bias", "yes"},
+      {"passes.equalize_max_scale", "0.5"},
+      {"passes.equalize_max_scale", "nan"},
+      {"passes.bias_samples", "-2"},
   };
   for (const auto& [key, value] : wrong) {
     Recipe r;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "passes/layer_pairs.h"
 #include "runtime/qdq/qdq.h"
 
 namespace fewbit {
@@ -15,80 +16,6 @@ struct Pair {
   std::vector<float> scale;  // accumulated s_c
 };
 
-// Owned float copies of weights and biases while the sweeps run.
-class Weights {
- public:
-  explicit Weights(Graph& graph) : graph_(graph) {}
-
-  Tensor& of(ValueId id) {
-    auto it = copies_.find(id);
-    if (it == copies_.end()) it = copies_.emplace(id, graph_.constant(id)->clone()).first;
-    return it->second;
-  }
-  void store() {
-    for (auto& [id, tensor] : copies_) {
-      graph_.value(id).constant = std::make_shared<const Tensor>(std::move(tensor));
-    }
-  }
-
- private:
-  Graph& graph_;
-  std::map<ValueId, Tensor> copies_;
-};
-
-int64_t out_channels(const Graph& graph, const Node& node) {
-  const Tensor* w = graph.constant(node.input(1));
-  return node.is("Gemm") && node.get_int("transB", 0) == 0 ? w->dim(1) : w->dim(0);
-}
-
-// A Gemm's bias may also be one number, or one for each row of its input.
-bool has_bias_per_channel(const Graph& graph, const Node& node, int64_t channels) {
-  if (node.input(2) == kNone) return true;
-  const Tensor* b = graph.constant(node.input(2));
-  return b != nullptr && b->type() == DType::kFloat32 && b->elements() == channels &&
-         b->rank() > 0 && b->dims().back() == channels;
-}
-
-bool has_float_weight(const Graph& graph, const Node& node) {
-  const Tensor* w = graph.constant(node.input(1));
-  if (w == nullptr || w->type() != DType::kFloat32) return false;
-  bool fits = node.is("Conv")
-                  ? w->rank() >= 3
-                  : node.is("Gemm") && w->rank() == 2 && node.get_int("transA", 0) == 0 &&
-                        node.get_float("alpha", 1) == 1 && node.get_float("beta", 1) == 1;
-  return fits && has_bias_per_channel(graph, node, out_channels(graph, node));
-}
-
-// Visits every weight as (output row, input channel, value).
-template <typename Visit>
-void for_each_weight(const Node& node, Tensor& w, Visit&& visit) {
-  auto* data = w.data<float>();
-  if (node.is("Gemm")) {
-    bool transposed = node.get_int("transB", 0) != 0;
-    for (int64_t i = 0; i < w.dim(0); ++i) {
-      for (int64_t j = 0; j < w.dim(1); ++j) {
-        visit(transposed ? i : j, transposed ? j : i, data[i * w.dim(1) + j]);
-      }
-    }
-    return;
-  }
-  int64_t groups = node.get_int("group", 1);
-  int64_t rows_per_group = w.dim(0) / groups;
-  int64_t taps = w.elements() / std::max<int64_t>(w.dim(0) * w.dim(1), 1);
-  for (int64_t o = 0; o < w.dim(0); ++o) {
-    for (int64_t i = 0; i < w.dim(1); ++i) {
-      int64_t channel = o / rows_per_group * w.dim(1) + i;
-      for (int64_t t = 0; t < taps; ++t) visit(o, channel, data[(o * w.dim(1) + i) * taps + t]);
-    }
-  }
-}
-
-int64_t in_channels(const Graph& graph, const Node& node) {
-  const Tensor* w = graph.constant(node.input(1));
-  if (node.is("Gemm")) return w->dim(node.get_int("transB", 0) != 0 ? 1 : 0);
-  return w->dim(1) * node.get_int("group", 1);
-}
-
 // Relu and LeakyRelu commute with positive scales; so does a Clip from 0, if its bound is scaled
 // too.
 bool is_homogeneous(const Graph& graph, const Node& node) {
@@ -99,38 +26,18 @@ bool is_homogeneous(const Graph& graph, const Node& node) {
 
 std::vector<Pair> find_pairs(const Graph& graph) {
   std::vector<Pair> pairs;
-  UseMap uses(graph);
-  // A weight that two layers share cannot be scaled for one of them.
-  auto exclusive = [&](const Node& node) {
-    return uses.consumers[static_cast<size_t>(node.input(1))].size() == 1 &&
-           (node.input(2) == kNone ||
-            uses.consumers[static_cast<size_t>(node.input(2))].size() == 1);
-  };
-  for (NodeId id : graph.order()) {
-    const Node& node = graph.node(id);
-    if (!has_float_weight(graph, node) || !exclusive(node)) continue;
-    Pair pair{id, uses.single_consumer(node.output(0)), kNone, out_channels(graph, node), {}};
-    if (pair.second == kNone) continue;
-    if (is_homogeneous(graph, graph.node(pair.second))) {
-      pair.activation = pair.second;
-      pair.second = uses.single_consumer(graph.node(pair.activation).output(0));
-      if (pair.second == kNone) continue;
-    }
-    const Node& second = graph.node(pair.second);
-    ValueId between =
-        pair.activation == kNone ? node.output(0) : graph.node(pair.activation).output(0);
-    if (!has_float_weight(graph, second) || !exclusive(second) || second.input(0) != between ||
-        in_channels(graph, second) != pair.channels) {
-      continue;
-    }
-    pair.scale.assign(static_cast<size_t>(pair.channels), 1.0F);
-    pairs.push_back(std::move(pair));
+  for (const LayerPair& p : find_layer_pairs(graph, is_homogeneous)) {
+    if (p.between.size() > 1) continue;
+    NodeId activation = p.between.empty() ? kNone : p.between.front();
+    pairs.push_back({p.first, p.second, activation, p.channels,
+                     std::vector<float>(static_cast<size_t>(p.channels), 1.0F)});
   }
   return pairs;
 }
 
 // One step of one pair; returns the largest |log2| of the factors applied.
-double equalize_pair(Graph& graph, Weights& weights, Pair& pair, const EqualizeOptions& options) {
+double equalize_pair(Graph& graph, WeightCopies& weights, Pair& pair,
+                     const EqualizeOptions& options) {
   const Node& first = graph.node(pair.first);
   const Node& second = graph.node(pair.second);
   Tensor& w1 = weights.of(first.input(1));
@@ -175,7 +82,7 @@ constexpr double kInputBound = 1e3;
 struct ChannelOutput {
   double bias, bound;
 };
-std::vector<ChannelOutput> channel_outputs(Graph& graph, Weights& weights, const Pair& pair) {
+std::vector<ChannelOutput> channel_outputs(Graph& graph, WeightCopies& weights, const Pair& pair) {
   const Node& first = graph.node(pair.first);
   std::vector<ChannelOutput> out(static_cast<size_t>(pair.channels), {0, 0});
   if (first.input(2) != kNone) {
@@ -194,7 +101,7 @@ std::vector<ChannelOutput> channel_outputs(Graph& graph, Weights& weights, const
 // weights in the next layer meet nothing and become zero (exact). One that is a small positive
 // constant v takes the scale that brings the next layer's weights to the median, as far as v
 // allows.
-void treat_dead_channels(Graph& graph, Weights& weights, Pair& pair,
+void treat_dead_channels(Graph& graph, WeightCopies& weights, Pair& pair,
                          const EqualizeOptions& options) {
   if (pair.activation == kNone || graph.node(pair.activation).is("LeakyRelu")) return;
   const Node& first = graph.node(pair.first);
@@ -236,49 +143,23 @@ void treat_dead_channels(Graph& graph, Weights& weights, Pair& pair,
   }
 }
 
-// Clip(0, b) becomes Relu and Min with b / s_c: the same function of the scaled channels.
+// The bound of Clip(0, b) becomes b / s_c: the same function of the scaled channels.
 void scale_clip(Graph& graph, const Pair& pair) {
   if (pair.activation == kNone || !graph.node(pair.activation).is("Clip")) return;
   if (std::all_of(pair.scale.begin(), pair.scale.end(), [](float s) { return s == 1; })) return;
-  const Node clip = graph.node(pair.activation);
-  float bound = clamp_bounds(graph, clip)->second;
-  graph.remove_node(pair.activation);
-  ValueId out = clip.output(0);
-  const ValueType type = graph.value(out).type;
-  ValueId rectified = graph.add_value(graph.unique_name(graph.value(out).name + "_relu"), type);
-  Node relu;
-  relu.op_type = "Relu";
-  relu.opset = clip.opset;
-  relu.name = clip.name.empty() ? "" : clip.name + "_relu";
-  relu.inputs = {clip.input(0)};
-  relu.outputs = {rectified};
-  graph.add_node(std::move(relu));
-  if (std::isinf(bound)) {
-    graph.replace_uses(out, rectified);
-    return;
-  }
-  Dims dims{1, pair.channels};
-  int64_t rank = graph.node(pair.second).is("Gemm")
-                     ? 2
-                     : graph.constant(graph.node(pair.second).input(1))->rank();
-  for (int64_t i = 2; i < rank; ++i) dims.push_back(1);
-  Tensor bounds = Tensor::uninitialized(DType::kFloat32, dims);
-  for (size_t c = 0; c < pair.scale.size(); ++c) bounds.data<float>()[c] = bound / pair.scale[c];
-  Node min;
-  min.op_type = "Min";
-  min.opset = clip.opset;
-  min.name = clip.name.empty() ? "" : clip.name + "_bound";
-  min.inputs = {rectified, graph.add_constant(graph.unique_name(graph.value(out).name + "_bound"),
-                                              std::move(bounds))};
-  min.outputs = {out};
-  graph.add_node(std::move(min));
+  std::vector<float> bounds(pair.scale.size(),
+                            clamp_bounds(graph, graph.node(pair.activation))->second);
+  for (size_t c = 0; c < bounds.size(); ++c) bounds[c] /= pair.scale[c];
+  const Node& second = graph.node(pair.second);
+  bound_each_channel(graph, pair.activation, bounds,
+                     second.is("Gemm") ? 2 : graph.constant(second.input(1))->rank());
 }
 
 }  // namespace
 
 Result<int> equalize(Graph& graph, const EqualizeOptions& options) {
   std::vector<Pair> pairs = find_pairs(graph);
-  Weights weights(graph);
+  WeightCopies weights(graph);
   for (Pair& pair : pairs) treat_dead_channels(graph, weights, pair, options);
   constexpr double kConverged = 1e-3;
   for (int round = 0; round < options.max_rounds; ++round) {

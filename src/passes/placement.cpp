@@ -78,7 +78,9 @@ class Placer {
       }
       const Tensor* c = graph_.constant(node.input(2));
       int64_t n = w->dim(node.get_int("transB", 0) != 0 ? 0 : 1);
-      if (node.input(2) != kNone && (c == nullptr || c->elements() != n)) {
+      // One number for each row of the output, [M, 1], is no bias of channels, even if M = n.
+      if (node.input(2) != kNone &&
+          (c == nullptr || c->rank() == 0 || c->elements() != n || c->dims().back() != n)) {
         return "its bias is no constant vector";
       }
     }

@@ -52,6 +52,16 @@ TEST(Placement, QuantizersStandBehindFusedGroups) {
   EXPECT_FALSE(layer(p, "node_r").weighted);
 }
 
+TEST(Placement, AGemmsBiasForEachRowOfItsOutputIsNoBiasOfChannels) {
+  for (const Dims& bias : {Dims{4}, Dims{1, 4}, Dims{4, 1}}) {
+    ModelBuilder b;
+    b.input("x", {4, 3}).random("w", {3, 4}).random("b", bias);
+    b.node("Gemm", {"x", "w", "b"}, "y").output({"y"});
+    Placement p = place(b);
+    EXPECT_EQ(layer(p, "node_y").integer, bias.back() == 4) << to_string(bias);
+  }
+}
+
 TEST(Placement, AnActivationThatIsNotTheOnlyReaderIsNotAbsorbed) {
   ModelBuilder b = conv_relu_conv();
   b.node("Sin", {"c1"}, "other").output({"other"});

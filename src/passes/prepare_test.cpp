@@ -70,6 +70,42 @@ TEST(Prepare, PassesThatAreOffDoNotRun) {
   EXPECT_EQ(count_nodes(b.graph, "BatchNormalization"), 1);
 }
 
+TEST(Prepare, TheModelIsUpgradedFirst) {
+  ModelBuilder b = network();
+  for (NodeId id : b.graph.order()) b.graph.node(id).opset = 9;
+  b.model.opsets[""] = 9;
+  PrepareOptions options;
+  options.opset = 13;
+  options.threads = 1;
+  auto reports = prepare(b.model, options, {{"x", random_tensor({2, 3, 6, 6}, 1)}});
+  ASSERT_TRUE(reports.ok()) << reports.error().message();
+  EXPECT_EQ(reports->front().name, "upgrade_opset");
+  EXPECT_EQ(reports->front().notes, std::vector<std::string>{"opset 9 -> 13"});
+  EXPECT_EQ(b.model.onnx_opset(), 13);
+}
+
+TEST(Prepare, AbsorptionIsNotExactAndHasItsOwnTolerance) {
+  // The bias is so high that the 3-deviation bound lies above zero; a few values lie below it.
+  ModelBuilder b;
+  b.input("x", {8, 3, 6, 6}).random("w1", {4, 3, 1, 1}).random("w2", {5, 4, 1, 1});
+  b.constant("b1", Tensor::from({4}, std::vector<float>{9, 9, 9, 9}));
+  b.node("Conv", {"x", "w1", "b1"}, "c1").node("Relu", {"c1"}, "r");
+  b.node("Conv", {"r", "w2"}, "y").output({"y"});
+  Feeds feeds = {{"x", random_tensor({8, 3, 6, 6}, 1)}};
+  // One far value in one channel: below the bound.
+  feeds[0].second.data<float>()[0] = -20;
+  PrepareOptions options;
+  options.absorb_bias = true;
+  options.threads = 1;
+  options.calibration = {1, [&](int64_t) -> Result<Feeds> { return feeds; }};
+  auto reports = prepare(b.model, options, feeds);
+  ASSERT_TRUE(reports.ok()) << reports.error().message();
+  const PassReport& r = report(*reports, "absorb_bias");
+  EXPECT_FALSE(r.exact);
+  EXPECT_EQ(r.changed, 1);
+  EXPECT_GT(r.output_error, 1e-3) << "an exact pass would not get away with this";
+}
+
 TEST(Prepare, AProbeThatDoesNotFitIsAnError) {
   ModelBuilder b = network();
   EXPECT_FALSE(prepare(b.model, {}, {{"x", random_tensor({2, 4, 6, 6}, 1)}}).ok());

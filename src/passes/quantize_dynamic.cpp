@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <set>
 
 namespace fewbit {
 namespace {
@@ -51,22 +50,12 @@ class DynamicWriter {
   ValueId fresh(const std::string& name, DType type) {
     return graph().add_value(graph().unique_name(name), ValueType::tensor(type));
   }
-  // Nodes have their own name space, and models where a node is called like another one's output.
-  std::string unique_node_name(const std::string& stem) {
-    if (node_names_.empty()) {
-      for (NodeId id : graph().order()) node_names_.insert(graph().node(id).name);
-    }
-    std::string name = stem;
-    for (int i = 2; !node_names_.insert(name).second; ++i) name = fmt::format("{}_{}", stem, i);
-    return name;
-  }
-
   // Adds a node; its name is its first output's.
   NodeId add(const char* op, std::vector<ValueId> inputs, std::vector<ValueId> outputs) {
     Node n;
     n.op_type = op;
     n.opset = opset_;
-    n.name = unique_node_name(graph().value(outputs.front()).name);
+    n.name = graph().value(outputs.front()).name;
     n.inputs = std::move(inputs);
     n.outputs = std::move(outputs);
     return graph().add_node(std::move(n));
@@ -281,7 +270,6 @@ class DynamicWriter {
   int opset_ = 13;
   QuantizedGraph out_;
   std::map<ValueId, Codes> codes_;
-  std::set<std::string> node_names_;
   std::map<std::string, ValueId> constants_;
 };
 

@@ -23,11 +23,8 @@ Json json_of(const AccuracyReport& a) {
 }
 
 Json json_of(const LayerReport& l) {
-  Json j = {{"name", l.name},
-            {"op", l.op_type},
-            {"scheme", l.scheme},
-            {"reason", l.reason},
-            {"float_bytes", l.float_bytes},
+  Json j = {{"name", l.name},       {"op", l.op_type},    {"scheme", l.scheme},
+            {"integer", l.integer}, {"reason", l.reason}, {"float_bytes", l.float_bytes},
             {"bytes", l.bytes}};
   if (l.bytes > 0) j.set("weight_sqnr_db", l.weight_sqnr_db);
   if (l.measured) {
@@ -47,7 +44,7 @@ std::string accuracy_line(const char* name, const AccuracyReport& a) {
 
 int64_t QuantizeReport::integer_layers() const {
   return std::count_if(layers.begin(), layers.end(),
-                       [](const LayerReport& l) { return l.scheme != "float"; });
+                       [](const LayerReport& l) { return l.integer; });
 }
 
 int64_t QuantizeReport::fallbacks() const {
@@ -85,7 +82,9 @@ std::string to_json(const QuantizeReport& r) {
     passes.push_back({{"name", p.name},
                       {"changed", p.changed},
                       {"seconds", p.seconds},
-                      {"output_error", p.output_error}});
+                      {"exact", p.exact},
+                      {"output_error", p.output_error},
+                      {"notes", p.notes}});
   }
   j.set("passes", passes);
   Json layers = Json::array();
@@ -98,8 +97,8 @@ std::string to_table(const QuantizeReport& r, int columns) {
   std::string out;
   Table passes({"prepare", ">places", ">ms", ">output change"});
   for (const PassReport& p : r.passes) {
-    passes.row({p.name, std::to_string(p.changed), fmt::format("{:.1f}", p.seconds * 1e3),
-                fmt::format("{:.1e}", p.output_error)});
+    passes.row({p.exact ? p.name : p.name + " (not exact)", std::to_string(p.changed),
+                fmt::format("{:.1f}", p.seconds * 1e3), fmt::format("{:.1e}", p.output_error)});
   }
   out += passes.print(columns) + "\n";
 
@@ -132,7 +131,7 @@ std::string to_table(const QuantizeReport& r, int columns) {
   if (r.fallbacks() > 0) {
     Table table({"stays in float", "op", "why"});
     for (const LayerReport& l : r.layers) {
-      if (l.scheme == "float") table.row({l.name, l.op_type, l.reason});
+      if (!l.integer) table.row({l.name, l.op_type, l.reason});
     }
     out += table.print(columns) + "\n";
   }

@@ -13,7 +13,8 @@ namespace fewbit {
 struct LayerReport {
   std::string name;
   std::string op_type;
-  std::string scheme;         ///< "w8a8", "a8", "float"
+  std::string scheme;         ///< what the file has: "w8a8", "a8", "float"
+  bool integer = false;       ///< computes on integers in this runtime
   std::string reason;         ///< of a fallback, or what is special
   double weight_sqnr_db = 0;  ///< weighted layers
   double output_sqnr_db = 0;  ///< of the layer's output against the float model's
@@ -52,7 +53,8 @@ struct QuantizeReport {
   int64_t peak_rss_bytes = 0;
 
   int64_t integer_layers() const;
-  int64_t fallbacks() const;  ///< layers that compute in float although integers were asked for
+  int64_t fallbacks()
+      const;  ///< layers that compute in float here although integers were asked for
 };
 
 /// One JSON object.

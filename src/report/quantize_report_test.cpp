@@ -17,12 +17,14 @@ QuantizeReport sample() {
   r.input = "in.onnx";
   r.output = "out.onnx";
   r.scheme = "w8a8";
-  r.passes = {{"fold_batch_norm", "", 3, 0.01, 2e-7}};
+  r.passes = {{"fold_batch_norm", "", true, 3, 0.01, 2e-7, {}},
+              {"absorb_bias", "", false, 1, 0.01, 3e-3, {"a -> b: why"}}};
   for (int i = 0; i < 20; ++i) {
     LayerReport l;
     l.name = "layer" + std::to_string(i);
     l.op_type = "Conv";
     l.scheme = "w8a8";
+    l.integer = true;
     l.measured = true;
     l.own_sqnr_db = 20 + i;
     l.output_sqnr_db = 20;
@@ -33,6 +35,7 @@ QuantizeReport sample() {
   LayerReport exact;
   exact.name = "exact";
   exact.scheme = "a8";
+  exact.integer = true;
   exact.measured = true;
   exact.weight_sqnr_db = exact.output_sqnr_db = exact.own_sqnr_db = kInf;
   exact.cosine = std::numeric_limits<double>::quiet_NaN();
