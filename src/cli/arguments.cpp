@@ -91,6 +91,7 @@ CommandLine::~CommandLine() = default;
 
 Arguments& CommandLine::add_command(std::string_view name, std::string_view summary) {
   CLI::App* command = state_->app.add_subcommand(std::string(name), std::string(summary));
+  command->footer("");  // not the program's
   state_->commands.push_back(command);
   return state_->arguments.emplace_back(command);
 }

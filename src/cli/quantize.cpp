@@ -72,7 +72,7 @@ Run add_quantize(Arguments& arguments) {
   arguments.flag("--strict", o->strict, "A layer that would stay in float is an error");
   arguments.flag("--print-recipe", o->print_recipe, "Print the recipe that would run, and stop");
   arguments.flag("--json", o->json, "Print the report as one JSON object");
-  arguments.explain("\n" + keys_help());
+  arguments.explain(keys_help());
   return [o] { return quantize(*o); };
 }
 

@@ -89,7 +89,7 @@ struct ArrayOpener {
     FEWBIT_ASSIGN(const Scratch scratch,
                   allocate_scratch(static_cast<int64_t>(entry->content_bytes)));
     const std::span content(scratch.data, static_cast<size_t>(entry->content_bytes));
-    Inflater inflater(entry->data, Inflater::Wrapping::kNone, array.name_);
+    Inflater inflater(entry->data, Inflater::Wrapping::kRaw, array.name_);
     FEWBIT_TRY(inflater.read(content));
     FEWBIT_TRY(inflater.expect_end());
     if (inflater.crc() != entry->crc) return bad_input("{}: damaged: wrong checksum", array.name_);

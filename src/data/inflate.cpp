@@ -24,7 +24,7 @@ Inflater::Inflater(std::span<const std::byte> compressed, Wrapping wrapping, std
     : stream_(std::make_unique<z_stream_s>()), unread_(compressed), name_(std::move(name)) {
   *stream_ = {};
   // zlib's convention: a negative window size means no wrapping, 16 more means gzip's.
-  const int window = wrapping == Wrapping::kNone ? -MAX_WBITS : 16 + MAX_WBITS;
+  const int window = wrapping == Wrapping::kRaw ? -MAX_WBITS : 16 + MAX_WBITS;
   const int status = inflateInit2(stream_.get(), window);
   FEWBIT_CHECK(status == Z_OK, status);
 }

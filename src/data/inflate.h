@@ -16,7 +16,7 @@ namespace fewbit {
 /// A stream read from front to back. The compressed bytes must outlive it.
 class Inflater {
  public:
-  enum class Wrapping { kNone, kGzip };
+  enum class Wrapping { kRaw, kGzip };
 
   /// `name` is for messages.
   Inflater(std::span<const std::byte> compressed, Wrapping wrapping, std::string name);
