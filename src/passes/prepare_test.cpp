@@ -91,9 +91,9 @@ TEST(Prepare, AbsorptionIsNotExactAndHasItsOwnTolerance) {
   b.constant("b1", Tensor::from({4}, std::vector<float>{9, 9, 9, 9}));
   b.node("Conv", {"x", "w1", "b1"}, "c1").node("Relu", {"c1"}, "r");
   b.node("Conv", {"r", "w2"}, "y").output({"y"});
-  Feeds feeds = {{"x", random_tensor({8, 3, 6, 6}, 1)}};
-  // One far value in one channel: below the bound.
-  feeds[0].second.data<float>()[0] = -20;
+  Tensor x = random_tensor({8, 3, 6, 6}, 1);
+  x.data<float>()[0] = -9;  // one far value: below the bound
+  Feeds feeds = {{"x", x}};
   PrepareOptions options;
   options.absorb_bias = true;
   options.threads = 1;
