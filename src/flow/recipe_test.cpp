@@ -58,7 +58,8 @@ TEST(Recipe, EveryFieldHasAKey) {
   EXPECT_NE(r.bias_samples, fresh.bias_samples);
   EXPECT_NE(r.equalize_max_scale, fresh.equalize_max_scale);
   EXPECT_NE(r.moving_average, fresh.moving_average);
-  EXPECT_EQ(recipe_keys().size(), 21U);
+  EXPECT_NE(r.absorb_bias, fresh.absorb_bias);
+  EXPECT_EQ(recipe_keys().size(), 22U);
 }
 
 TEST(Recipe, UnknownKeysSuggestTheNearest) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <optional>
 
 #include "graph/infer.h"
 #include "passes/upgrade_opset.h"
@@ -134,6 +135,8 @@ Result<std::vector<PassReport>> prepare(Model& model, const PrepareOptions& opti
     report.what = pass.what;
     report.exact = pass.tolerance == kRounding;
     FEWBIT_TRY(infer_graph(model.graph));
+    std::optional<Model> before;
+    if (!report.exact) before = model;
     auto changed = pass.apply(model, options, report.notes);
     if (!changed.ok()) return std::move(changed).error().with_context(pass.name);
     FEWBIT_TRY(model.graph.sort());
@@ -143,14 +146,23 @@ Result<std::vector<PassReport>> prepare(Model& model, const PrepareOptions& opti
     if (report.changed > 0) {
       FEWBIT_ASSIGN(std::vector<RuntimeValue> outputs, run_probe(model, options, probe));
       report.output_error = difference(reference, outputs);
-      if (!(report.output_error <= pass.tolerance)) {
+      const bool tolerable = report.output_error <= pass.tolerance;
+      if (!tolerable && report.exact) {
         return bad_input(
-            "pass {} changed the outputs by {:.2g} of their range, expected at most {:.2g}; "
+            "pass {} changed the outputs by {:.2g} of their range, more than rounding; "
             "switch it off and report the model",
-            pass.name, report.output_error, pass.tolerance);
+            pass.name, report.output_error);
       }
-      // What an inexact pass changed is no fault of the passes behind it.
-      if (!report.exact) reference = std::move(outputs);
+      if (!tolerable) {
+        model = std::move(*before);
+        report.notes.push_back(fmt::format(
+            "undone: it changed the outputs by {:.2g} of their range, at most {} is allowed",
+            report.output_error, pass.tolerance));
+        report.changed = 0;
+      } else if (!report.exact) {
+        // What an inexact pass changed is no fault of the passes behind it.
+        reference = std::move(outputs);
+      }
     }
     reports.push_back(std::move(report));
   }

@@ -36,7 +36,8 @@ struct PassReport {
   std::vector<std::string> notes;  ///< what it left alone, and why
 };
 
-/// `probe`: feeds of one batch. Error: names the pass that changed the outputs by more than it may.
+/// `probe`: feeds of one batch. Error: names the exact pass that changed the outputs by more than
+/// rounding.
 Result<std::vector<PassReport>> prepare(Model& model, const PrepareOptions& options,
                                         const Feeds& probe);
 
