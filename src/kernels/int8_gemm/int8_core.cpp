@@ -1,6 +1,7 @@
 #include "kernels/int8_gemm/int8_core.h"
 
 #include <omp.h>
+#include <unistd.h>
 
 #include <algorithm>
 
@@ -11,11 +12,24 @@ namespace {
 // saves.
 constexpr int64_t kMinMacsPerThread = int64_t{1} << 20;
 
-// Bytes of A worked on at once: small enough for the first-level cache, unless B itself leaves the
-// second level and every pass over it is expensive.
+// Bytes of A worked on at once: small enough for the first-level cache. Where B leaves the second
+// level, every pass over it is expensive, and A takes half of that level (its size, if the system
+// does not say: 1 MiB) while slices of B pass through the first.
 constexpr int64_t kSmallBlockBytes = 24 * 1024;
-constexpr int64_t kLargeBlockBytes = 192 * 1024;
 constexpr int64_t kLargeB = 512 * 1024;
+
+int64_t large_block_bytes() {
+  static const int64_t bytes = [] {
+    const long size = sysconf(_SC_LEVEL2_CACHE_SIZE);
+    return std::clamp<int64_t>(size > 0 ? size : 1 << 20, 1 << 18, 1 << 21) / 2;
+  }();
+  return bytes;
+}
+
+// A slice of B, two panels wide, that stays in the first-level cache while the rows of a block pass
+// by: 32 KiB. Blocks of few rows gain nothing from it.
+constexpr int64_t kSliceOfK = 1024;
+constexpr int64_t kMinRowsToSlice = 64;
 
 struct Range {
   int64_t begin;
@@ -72,12 +86,19 @@ Split choose_split(const Product& p, int threads) {
 struct Scratch {
   Tensor band;
   std::vector<int32_t> row_sum;
+  Tensor partial;  // sums of a block, where k is cut
 
   uint8_t* band_of(int64_t bytes) {
     if (!band.defined() || band.elements() < bytes) {
       band = Tensor::zeros(DType::kUint8, {bytes});
     }
     return band.data<uint8_t>();
+  }
+  int32_t* partial_of(int64_t rows) {
+    if (!partial.defined() || partial.elements() < rows * kTileCols) {
+      partial = Tensor::uninitialized(DType::kInt32, {rows, kTileCols});
+    }
+    return partial.data<int32_t>();
   }
 };
 
@@ -132,7 +153,7 @@ class Worker {
   // Lines (begin) and pixels (end) of a block.
   Range block_size() const {
     const int64_t budget =
-        panels_.size() * b_.panel_bytes() > kLargeB ? kLargeBlockBytes : kSmallBlockBytes;
+        panels_.size() * b_.panel_bytes() > kLargeB ? large_block_bytes() : kSmallBlockBytes;
     const auto bytes = [&](int64_t lines, int64_t pixels) {
       return p_.rows.copy ? p_.rows.band_bytes(lines, pixels) : lines * pixels * b_.k_padded;
     };
@@ -191,7 +212,6 @@ class Worker {
     TileArgs t = {};
     t.a_stride = block.band.pixel_stride;
     t.a_signed = p_.a_signed;
-    t.run_bytes = b_.run_bytes;
     t.panel_bytes = b_.panel_bytes();
     t.panels = width;
     FinishArgs f = {};
@@ -203,20 +223,37 @@ class Worker {
     f.col_sum = b_.col_sum.data<int32_t>();
     f.col_zero = b_.col_zero.defined() ? b_.col_zero.data<int32_t>() : nullptr;
     const int64_t channel = group * b_.n + panel * kPanelCols;
+    const int64_t parts = parts_of_k(block);
+    for (int64_t part = 0; part < parts; ++part) {
+      const Range k = part_of(b_.run_bytes / p_.row->k_multiple, parts, part);
+      run_slice(block, packed_panel, channel,
+                {k.begin * p_.row->k_multiple, k.end * p_.row->k_multiple}, t, f);
+    }
+  }
+
+  // Parts into which k is cut for a block: rows of one long run only.
+  int64_t parts_of_k(const Block& block) const {
+    if (b_.runs > 1 || block.lines.size() > 1 || block.pixels.size() < kMinRowsToSlice) return 1;
+    return (b_.run_bytes + kSliceOfK * 3 / 2 - 1) / (kSliceOfK * 3 / 2);
+  }
+
+  // The positions `k` of every run: the sums of all but the last slice wait in memory.
+  void run_slice(const Block& block, int64_t packed_panel, int64_t channel, Range k, TileArgs& t,
+                 FinishArgs& f) {
     const int64_t count = block.pixels.size();
     const int64_t full = count / p_.row->max_rows * p_.row->max_rows;
     for (int64_t line = 0; line < block.lines.size();) {
-      set_runs(block.lines.begin + line, packed_panel, t);
+      set_runs(block.lines.begin + line, packed_panel, k, t);
       const bool pair =
           pairs_lines(p_) && line + 1 < block.lines.size() && same_runs(block.lines.begin + line);
       if (pair) {
         t.rows = static_cast<int>(2 * count);
-        run_tiles(block, line, {0, 2 * count}, true, channel, t, f);
+        run_tiles(block, line, {0, 2 * count}, true, channel, k, t, f);
       } else {
         t.rows = p_.row->max_rows;
-        if (full > 0) run_tiles(block, line, {0, full}, false, channel, t, f);
+        if (full > 0) run_tiles(block, line, {0, full}, false, channel, k, t, f);
         t.rows = static_cast<int>(count - full);
-        if (full < count) run_tiles(block, line, {full, count}, false, channel, t, f);
+        if (full < count) run_tiles(block, line, {full, count}, false, channel, k, t, f);
       }
       line += pair ? 2 : 1;
     }
@@ -233,23 +270,25 @@ class Worker {
            runs_of(line).count == runs_of(line + 1).count;
   }
 
-  void set_runs(int64_t line, int64_t packed_panel, TileArgs& t) const {
+  void set_runs(int64_t line, int64_t packed_panel, Range k, TileArgs& t) const {
     LineRuns runs = {0, b_.runs, p_.init};
     if (!p_.rows.line_runs.empty()) runs = runs_of(line);
     t.runs = static_cast<int>(runs.count);
     t.run_offset = p_.rows.run_offset.data() + runs.first;
-    t.init = runs.init + packed_panel * kPanelCols;
+    t.run_bytes = k.size();
+    t.start = runs.init + packed_panel * kPanelCols;
     t.b = b_.data.data<int8_t>() + packed_panel * b_.panel_bytes() +
-          runs.first * b_.run_bytes * kPanelCols;
+          (runs.first * b_.run_bytes + k.begin) * kPanelCols;
   }
 
   // Pixels `x` of a line of the block, in tiles of t.rows; with `two_lines` they are one tile that
   // runs on into the next line.
   void run_tiles(const Block& block, int64_t line, Range x, bool two_lines, int64_t channel,
-                 TileArgs& t, FinishArgs& f) {
+                 Range k, TileArgs& t, FinishArgs& f) {
     const int64_t half = (t.rows + 1) / 2;
     t.tiles = static_cast<int>(x.size() / t.rows);
-    t.a[0] = block.band.a + line * block.band.line_stride + x.begin * block.band.pixel_stride;
+    t.a[0] =
+        block.band.a + line * block.band.line_stride + x.begin * block.band.pixel_stride + k.begin;
     t.a[1] = t.a[0] + (two_lines ? block.band.line_stride : half * block.band.pixel_stride);
     const int64_t row = (block.lines.begin + line) * p_.rows.width + block.pixels.begin + x.begin;
     f.out = p_.out + row * p_.out_stride + channel * output_element_bytes(p_.stage->type);
@@ -258,6 +297,12 @@ class Worker {
     if (p_.row_zero != nullptr) f.row_zero = p_.row_zero + row;
     if (b_.col_zero.defined()) {
       f.row_sum = scratch_.row_sum.data() + line * block.pixels.size() + x.begin;
+    }
+    if (k.size() < b_.run_bytes) {
+      int32_t* partial = scratch_.partial_of(block.pixels.size()) + x.begin * kTileCols;
+      t.start_stride = k.begin > 0 ? kTileCols : 0;
+      if (k.begin > 0) t.start = partial;
+      t.partial = k.end < b_.run_bytes ? partial : nullptr;
     }
     p_.row->tile(t, f);
   }

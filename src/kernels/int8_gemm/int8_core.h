@@ -55,7 +55,7 @@ class StagePlan {
   Tensor scale_, float_bias_, lut_;
 };
 
-/// `tiles` tiles of equal height: acc[r][c] = init[c] + sum_k a[r][k] * b[k][c], r < rows,
+/// `tiles` tiles of equal height: acc[r][c] = start[r][c] + sum_k a[r][k] * b[k][c], r < rows,
 /// c < 16 * panels; the rows of a tile follow those of the one before it.
 /// The rows of A lie in two halves, the first (rows + 1) / 2 from a[0] on, the others from a[1] on,
 /// a_stride bytes apart. A row is made of runs of `run_bytes` bytes at the given offsets: one for a
@@ -72,7 +72,11 @@ struct TileArgs {
   const int8_t* b;
   int64_t panel_bytes;  ///< from one panel to the next
   int panels;
-  const int32_t* init;  ///< [16 * panels]
+  const int32_t* start;  ///< rows of 16 * panels
+  int64_t start_stride;  ///< elements from one row to the next; 0: one row for all
+  /// Null: the sums are complete and are finished. Otherwise they go here, rows kTileCols apart,
+  /// and a later call starts from them: k in blocks.
+  int32_t* partial;
 };
 
 /// Where a tile goes. `column` indexes the packed arrays, `cols` of its columns exist.

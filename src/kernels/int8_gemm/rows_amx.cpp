@@ -19,13 +19,25 @@
 namespace fewbit::int8 {
 namespace {
 
+// Sums from memory to results: in whole registers where the stage allows it.
+void finish_sums(const int32_t* acc, int rows, const FinishArgs& f) {
+  const bool fused = f.cols > kPanelCols ? VecAvx512::store_fused<2>(acc, rows, f)
+                                         : VecAvx512::store_fused<1>(acc, rows, f);
+  if (!fused) return finish_rows<VecAvx512>(acc, rows, f);
+  if (f.stage->lut == nullptr) return;
+  for (int r = 0; r < rows; ++r) {
+    uint8_t* out = f.out + r * f.out_stride;
+    for (int c = 0; c < f.cols; ++c) out[c] = f.stage->lut[out[c]];
+  }
+}
+
 void tile(const TileArgs& tiles, const FinishArgs& finish) {
   alignas(64) int32_t acc[kMaxTileRows * kTileCols];
   TileArgs t = tiles;
   FinishArgs f = finish;
   for (int i = 0; i < tiles.tiles; ++i) {
-    AmxTile<NativeTile>::sums(t, acc);
-    finish_rows<VecAvx512>(acc, t.rows, f);
+    AmxTile<NativeTile>::sums(t, t.partial != nullptr ? t.partial : acc);
+    if (t.partial == nullptr) finish_sums(acc, t.rows, f);
     next_tile(t, f);
   }
 }
@@ -42,7 +54,7 @@ const Row kAmxRow = {.isa = Isa::kAmx,
                      .begin = AmxTile<NativeTile>::begin,
                      .end = AmxTile<NativeTile>::end,
                      .tile = tile,
-                     .finish = finish_rows<VecAvx512>};
+                     .finish = finish_sums};
 
 }  // namespace fewbit::int8
 

@@ -14,8 +14,8 @@ void tile(const TileArgs& tiles, const FinishArgs& finish) {
   TileArgs t = tiles;
   FinishArgs f = finish;
   for (int i = 0; i < tiles.tiles; ++i) {
-    AmxTile<EmulatedTile>::sums(t, acc);
-    finish_rows<VecScalar>(acc, t.rows, f);
+    AmxTile<EmulatedTile>::sums(t, t.partial != nullptr ? t.partial : acc);
+    if (t.partial == nullptr) finish_rows<VecScalar>(acc, t.rows, f);
     next_tile(t, f);
   }
 }
