@@ -72,13 +72,25 @@ struct AmxTile {
     if (High) T::template dot<3, 5, 7, Signed>();
   }
 
+  // Lines of 64 bytes of both panels, a part of the two tiles of B that lie `fetch` bytes ahead: in
+  // turn, the tiles of a call fetch all of them.
+  static void fetch(const TileArgs& t, const int8_t* b, int tile) {
+    const int lines = t.tiles < 8 ? 32 / t.tiles : 4;
+    const int first = tile * lines;
+    for (int i = first; i < first + lines && i < 32; ++i) {
+      __builtin_prefetch(b + t.fetch + i / 16 * t.panel_bytes + i % 16 * 64, 0, 2);
+    }
+  }
+
   template <bool High, bool Two, bool Signed>
-  static void product(const TileArgs& t, int low, int32_t* acc) {
+  static void product(const TileArgs& t, int low, int tile, int32_t* acc) {
     start<High, Two>(t, low);
     const int8_t* b = t.b;
     for (int run = 0; run < t.runs; ++run) {
-      for (int64_t k = 0; k < t.run_bytes; k += 64, b += 64 * kPanelCols) {
-        step<High, Two, Signed>(t, t.run_offset[run] + k, b);
+      int64_t offset = t.run_offset[run];
+      for (int64_t k = 0; k < t.run_bytes; k += 64, b += 64 * kPanelCols, offset += t.a_step) {
+        if (t.fetch != 0) fetch(t, b, tile);
+        step<High, Two, Signed>(t, offset, b);
       }
     }
     constexpr int64_t kRow = kTileCols * sizeof(int32_t);
@@ -89,21 +101,21 @@ struct AmxTile {
   }
 
   template <bool Signed>
-  static void product(const TileArgs& t, int32_t* acc) {
+  static void product(const TileArgs& t, int tile, int32_t* acc) {
     const int low = (t.rows + 1) / 2;
     const bool high = t.rows > low, two = t.panels == 2;
     configure(low, t.rows - low);
     if (high) {
-      return two ? product<true, true, Signed>(t, low, acc)
-                 : product<true, false, Signed>(t, low, acc);
+      return two ? product<true, true, Signed>(t, low, tile, acc)
+                 : product<true, false, Signed>(t, low, tile, acc);
     }
-    return two ? product<false, true, Signed>(t, low, acc)
-               : product<false, false, Signed>(t, low, acc);
+    return two ? product<false, true, Signed>(t, low, tile, acc)
+               : product<false, false, Signed>(t, low, tile, acc);
   }
 
-  /// Writes the sums to rows of kTileCols int32.
-  static void sums(const TileArgs& t, int32_t* acc) {
-    t.a_signed ? product<true>(t, acc) : product<false>(t, acc);
+  /// Writes the sums of the call's `tile`-th tile to rows of kTileCols int32.
+  static void sums(const TileArgs& t, int tile, int32_t* acc) {
+    t.a_signed ? product<true>(t, tile, acc) : product<false>(t, tile, acc);
   }
 };
 

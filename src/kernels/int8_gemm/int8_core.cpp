@@ -27,8 +27,8 @@ int64_t large_block_bytes() {
 }
 
 // A slice of B, two panels wide, that stays in the first-level cache while the rows of a block pass
-// by: 32 KiB. Blocks of few rows gain nothing from it.
-constexpr int64_t kSliceOfK = 1024;
+// by: 16 to 24 KiB. Blocks of few rows gain nothing from it.
+constexpr int64_t kSliceOfK = 512;
 constexpr int64_t kMinRowsToSlice = 64;
 
 struct Range {
@@ -142,7 +142,11 @@ class Worker {
       const int64_t image_end = (line / p_.rows.lines_per_image + 1) * p_.rows.lines_per_image;
       const int64_t line_end = std::min({line + size.begin, lines_.end, image_end});
       for (int64_t x = pixels_.begin; x < pixels_.end; x += size.end) {
-        run_groups({{line, line_end}, {x, std::min(x + size.end, pixels_.end)}, {}});
+        // Cut where pixels can no longer be read in place.
+        const int64_t end = std::min(x + size.end, pixels_.end);
+        const int64_t cut = std::clamp(p_.rows.in_place_pixels, x, end);
+        if (cut > x) run_groups({{line, line_end}, {x, cut}, {}});
+        if (cut < end) run_groups({{line, line_end}, {cut, end}, {}});
       }
       line = line_end;
     }
@@ -173,7 +177,7 @@ class Worker {
       const Range in_group = {std::max(panels_.begin - g * b_.panels, int64_t{0}),
                               std::min(panels_.end - g * b_.panels, b_.panels)};
       const RowSource& rows = p_.rows;
-      if (rows.copy) {
+      if (rows.copy && block.pixels.end > rows.in_place_pixels) {
         const int64_t bytes = rows.band_bytes(block.lines.size(), block.pixels.size());
         block.band = rows.copy(g, block.lines.begin, block.lines.size(), block.pixels.begin,
                                block.pixels.size(), scratch_.band_of(bytes + kBandSlack));
@@ -195,13 +199,21 @@ class Worker {
   void sum_rows(const Block& block) {
     const int64_t width = block.pixels.size();
     scratch_.row_sum.assign(static_cast<size_t>(block.lines.size() * width), 0);
+    const int64_t run = b_.k / b_.runs;
     for (int64_t i = 0; i < block.lines.size() * width; ++i) {
+      int32_t& sum = scratch_.row_sum[static_cast<size_t>(i)];
+      if (block.band.tiled) {
+        const uint8_t* a = block.band.a +
+                           i / kMaxTileRows * kMaxTileRows * block.band.pixel_stride +
+                           i % kMaxTileRows * 64;
+        for (int64_t k = 0; k < run; k += 64, a += 64 * kMaxTileRows) {
+          sum += sum_bytes(a, std::min<int64_t>(64, run - k), p_.a_signed);
+        }
+        continue;
+      }
       const uint8_t* a =
           block.band.a + i / width * block.band.line_stride + i % width * block.band.pixel_stride;
-      for (int64_t offset : p_.rows.run_offset) {
-        scratch_.row_sum[static_cast<size_t>(i)] +=
-            sum_bytes(a + offset, b_.k / b_.runs, p_.a_signed);
-      }
+      for (int64_t offset : p_.rows.run_offset) sum += sum_bytes(a + offset, run, p_.a_signed);
     }
   }
 
@@ -210,7 +222,8 @@ class Worker {
   void run_panels(int64_t group, const Block& block, int64_t panel, int width) {
     const int64_t packed_panel = group * b_.panels + panel;
     TileArgs t = {};
-    t.a_stride = block.band.pixel_stride;
+    t.a_stride = block.band.tiled ? 64 : block.band.pixel_stride;
+    t.a_step = block.band.tiled ? 64 * kMaxTileRows : 64;
     t.a_signed = p_.a_signed;
     t.panel_bytes = b_.panel_bytes();
     t.panels = width;
@@ -237,11 +250,21 @@ class Worker {
     return (b_.run_bytes + kSliceOfK * 3 / 2 - 1) / (kSliceOfK * 3 / 2);
   }
 
+  // Rows of a full tile. AMX takes a new shape of tile slowly, so that a line is cut into equal
+  // ones; other rows keep their fastest height.
+  int64_t full_tile(const Block& block) const {
+    const int64_t rows = p_.row->max_rows, count = block.pixels.size();
+    if (!p_.row->tiled_a || block.band.tiled || count <= rows) return rows;
+    const int64_t tiles = (count + rows - 1) / rows;
+    return (count + tiles - 1) / tiles;
+  }
+
   // The positions `k` of every run: the sums of all but the last slice wait in memory.
   void run_slice(const Block& block, int64_t packed_panel, int64_t channel, Range k, TileArgs& t,
                  FinishArgs& f) {
     const int64_t count = block.pixels.size();
-    const int64_t full = count / p_.row->max_rows * p_.row->max_rows;
+    const int64_t tile_rows = full_tile(block);
+    const int64_t full = count / tile_rows * tile_rows;
     for (int64_t line = 0; line < block.lines.size();) {
       set_runs(block.lines.begin + line, packed_panel, k, t);
       const bool pair =
@@ -250,7 +273,7 @@ class Worker {
         t.rows = static_cast<int>(2 * count);
         run_tiles(block, line, {0, 2 * count}, true, channel, k, t, f);
       } else {
-        t.rows = p_.row->max_rows;
+        t.rows = static_cast<int>(tile_rows);
         if (full > 0) run_tiles(block, line, {0, full}, false, channel, k, t, f);
         t.rows = static_cast<int>(count - full);
         if (full < count) run_tiles(block, line, {full, count}, false, channel, k, t, f);
@@ -287,9 +310,10 @@ class Worker {
                  Range k, TileArgs& t, FinishArgs& f) {
     const int64_t half = (t.rows + 1) / 2;
     t.tiles = static_cast<int>(x.size() / t.rows);
-    t.a[0] =
-        block.band.a + line * block.band.line_stride + x.begin * block.band.pixel_stride + k.begin;
-    t.a[1] = t.a[0] + (two_lines ? block.band.line_stride : half * block.band.pixel_stride);
+    t.a[0] = block.band.a + line * block.band.line_stride + x.begin * block.band.pixel_stride +
+             k.begin / 64 * t.a_step + k.begin % 64;
+    t.a[1] = t.a[0] + (two_lines ? block.band.line_stride : half * t.a_stride);
+    t.a_next = t.rows * block.band.pixel_stride;
     const int64_t row = (block.lines.begin + line) * p_.rows.width + block.pixels.begin + x.begin;
     f.out = p_.out + row * p_.out_stride + channel * output_element_bytes(p_.stage->type);
     if (p_.residual != nullptr) f.residual = p_.residual + row * p_.residual_stride + channel;
@@ -303,6 +327,8 @@ class Worker {
       t.start_stride = k.begin > 0 ? kTileCols : 0;
       if (k.begin > 0) t.start = partial;
       t.partial = k.end < b_.run_bytes ? partial : nullptr;
+      // The same panels' next slice, or the first of the next two panels.
+      t.fetch = k.size() * kPanelCols + (k.end < b_.run_bytes ? 0 : b_.panel_bytes());
     }
     p_.row->tile(t, f);
   }

@@ -31,15 +31,19 @@ void finish_sums(const int32_t* acc, int rows, const FinishArgs& f) {
   }
 }
 
+// Sums stored by a tile instruction reach a vector load only through the cache. So a tile is
+// finished while the next one is being computed.
 void tile(const TileArgs& tiles, const FinishArgs& finish) {
-  alignas(64) int32_t acc[kMaxTileRows * kTileCols];
+  alignas(64) int32_t acc[2][kMaxTileRows * kTileCols];
   TileArgs t = tiles;
-  FinishArgs f = finish;
+  FinishArgs f = finish, before = finish;
   for (int i = 0; i < tiles.tiles; ++i) {
-    AmxTile<NativeTile>::sums(t, t.partial != nullptr ? t.partial : acc);
-    if (t.partial == nullptr) finish_sums(acc, t.rows, f);
+    AmxTile<NativeTile>::sums(t, i, t.partial != nullptr ? t.partial : acc[i % 2]);
+    if (t.partial == nullptr && i > 0) finish_sums(acc[(i - 1) % 2], t.rows, before);
+    before = f;
     next_tile(t, f);
   }
+  if (t.partial == nullptr) finish_sums(acc[(tiles.tiles - 1) % 2], t.rows, before);
 }
 
 }  // namespace
@@ -48,6 +52,7 @@ const Row kAmxRow = {.isa = Isa::kAmx,
                      .label = "amx",
                      .emulated = false,
                      .k_multiple = 64,
+                     .tiled_a = true,
                      .signed_a = true,
                      .max_rows = 32,
                      .max_panels = 2,

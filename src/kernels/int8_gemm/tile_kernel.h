@@ -197,8 +197,8 @@ __attribute__((noinline)) void finish_rows(const int32_t* acc, int rows, const F
 
 /// From one tile to the next.
 FEWBIT_INLINE void next_tile(TileArgs& t, FinishArgs& f) {
-  t.a[0] += t.rows * t.a_stride;
-  t.a[1] += t.rows * t.a_stride;
+  t.a[0] += t.a_next;
+  t.a[1] += t.a_next;
   f.out += t.rows * f.out_stride;
   if (f.residual != nullptr) f.residual += t.rows * f.residual_stride;
   if (f.row_scale != nullptr) f.row_scale += t.rows;
