@@ -267,23 +267,36 @@ class Worker {
     const int64_t full = count / tile_rows * tile_rows;
     for (int64_t line = 0; line < block.lines.size();) {
       set_runs(block.lines.begin + line, packed_panel, k, t);
-      const bool pair =
-          pairs_lines(p_) && line + 1 < block.lines.size() && same_runs(block.lines.begin + line);
-      if (pair) {
+      const int64_t alike = lines_alike(block, line);
+      if (pairs_lines(p_) && alike > 1) {
         t.rows = static_cast<int>(2 * count);
-        run_tiles(block, line, {0, 2 * count}, true, channel, k, t, f);
+        run_tiles(block, {line, 0, alike / 2, 2}, channel, k, t, f);
+        line += alike / 2 * 2;
+      } else if (count == tile_rows && count == p_.rows.width) {
+        t.rows = static_cast<int>(count);
+        run_tiles(block, {line, 0, alike, 1}, channel, k, t, f);
+        line += alike;
       } else {
         t.rows = static_cast<int>(tile_rows);
-        if (full > 0) run_tiles(block, line, {0, full}, false, channel, k, t, f);
+        if (full > 0) run_tiles(block, {line, 0, full / tile_rows, 0}, channel, k, t, f);
         t.rows = static_cast<int>(count - full);
-        if (full < count) run_tiles(block, line, {full, count}, false, channel, k, t, f);
+        if (full < count) run_tiles(block, {line, full, 1, 0}, channel, k, t, f);
+        ++line;
       }
-      line += pair ? 2 : 1;
     }
   }
 
   const LineRuns& runs_of(int64_t line) const {
     return p_.rows.line_runs[static_cast<size_t>(line % p_.rows.lines_per_image)];
+  }
+
+  // So many lines of the block, from `line` on, take part in the same runs.
+  int64_t lines_alike(const Block& block, int64_t line) const {
+    int64_t count = 1;
+    while (line + count < block.lines.size() && same_runs(block.lines.begin + line + count - 1)) {
+      ++count;
+    }
+    return count;
   }
 
   // True if the line and the next take part in the same runs.
@@ -304,26 +317,31 @@ class Worker {
           (runs.first * b_.run_bytes + k.begin) * kPanelCols;
   }
 
-  // Pixels `x` of a line of the block, in tiles of t.rows; with `two_lines` they are one tile that
-  // runs on into the next line.
-  void run_tiles(const Block& block, int64_t line, Range x, bool two_lines, int64_t channel,
-                 Range k, TileArgs& t, FinishArgs& f) {
-    const int64_t half = (t.rows + 1) / 2;
-    t.tiles = static_cast<int>(x.size() / t.rows);
-    t.a[0] = block.band.a + line * block.band.line_stride + x.begin * block.band.pixel_stride +
-             k.begin / 64 * t.a_step + k.begin % 64;
-    t.a[1] = t.a[0] + (two_lines ? block.band.line_stride : half * t.a_stride);
-    t.a_next = t.rows * block.band.pixel_stride;
-    const int64_t row = (block.lines.begin + line) * p_.rows.width + block.pixels.begin + x.begin;
+  /// `count` tiles of t.rows from pixel x of a line of the block on: one after the other in that
+  /// line (lines_each = 0), or each of them one or two whole lines.
+  struct Tiles {
+    int64_t line, x, count, lines_each;
+  };
+
+  void run_tiles(const Block& block, const Tiles& tiles, int64_t channel, Range k, TileArgs& t,
+                 FinishArgs& f) {
+    const auto [line, x, count, lines_each] = tiles;
+    const Band& band = block.band;
+    t.tiles = static_cast<int>(count);
+    t.a[0] = band.a + line * band.line_stride + x * band.pixel_stride + k.begin / 64 * t.a_step +
+             k.begin % 64;
+    t.a[1] = t.a[0] + (lines_each == 2 ? band.line_stride : (t.rows + 1) / 2 * t.a_stride);
+    t.a_next = lines_each == 0 ? t.rows * band.pixel_stride : lines_each * band.line_stride;
+    const int64_t row = (block.lines.begin + line) * p_.rows.width + block.pixels.begin + x;
     f.out = p_.out + row * p_.out_stride + channel * output_element_bytes(p_.stage->type);
     if (p_.residual != nullptr) f.residual = p_.residual + row * p_.residual_stride + channel;
     if (p_.row_scale != nullptr) f.row_scale = p_.row_scale + row;
     if (p_.row_zero != nullptr) f.row_zero = p_.row_zero + row;
     if (b_.col_zero.defined()) {
-      f.row_sum = scratch_.row_sum.data() + line * block.pixels.size() + x.begin;
+      f.row_sum = scratch_.row_sum.data() + line * block.pixels.size() + x;
     }
     if (k.size() < b_.run_bytes) {
-      int32_t* partial = scratch_.partial_of(block.pixels.size()) + x.begin * kTileCols;
+      int32_t* partial = scratch_.partial_of(block.pixels.size()) + x * kTileCols;
       t.start_stride = k.begin > 0 ? kTileCols : 0;
       if (k.begin > 0) t.start = partial;
       t.partial = k.end < b_.run_bytes ? partial : nullptr;
