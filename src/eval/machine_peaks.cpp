@@ -64,7 +64,8 @@ static_assert(sizeof(TileConfig) == 64);
 
 __attribute__((target("amx-tile,amx-int8"))) void amx(int64_t rounds) {
   const TileConfig config;
-  _tile_loadconfig(&config);
+  // Not _tile_loadconfig: g++ 12 takes its argument for unread and drops the stores to it.
+  asm volatile("ldtilecfg %0" : : "m"(config));
   _tile_zero(0);
   _tile_zero(1);
   _tile_zero(2);
