@@ -48,7 +48,7 @@ def quantize_with_onnxruntime(source, target, shape):
 
     input_name = ort.InferenceSession(str(source)).get_inputs()[0].name
     with tempfile.NamedTemporaryFile(suffix=".onnx") as prepared:
-        quant_pre_process(str(source), prepared.name)
+        quant_pre_process(str(source), prepared.name, skip_symbolic_shape=True)
         quantize_static(prepared.name, str(target), Reader(), quant_format=QuantFormat.QDQ,
                         per_channel=True, activation_type=QuantType.QUInt8,
                         weight_type=QuantType.QInt8)

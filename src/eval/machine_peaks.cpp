@@ -64,7 +64,7 @@ static_assert(sizeof(TileConfig) == 64);
 
 __attribute__((target("amx-tile,amx-int8"))) void amx(int64_t rounds) {
   const TileConfig config;
-  // Not _tile_loadconfig: g++ 12's tells the compiler of the first 8 bytes only.
+  // Not _tile_loadconfig: g++ 12 takes its argument for unread and drops the stores to it.
   asm volatile("ldtilecfg %0" : : "m"(config));
   _tile_zero(0);
   _tile_zero(1);

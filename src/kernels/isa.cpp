@@ -118,15 +118,20 @@ bool has_avx512_vbmi() {
 #endif
 }
 
-Result<Isa> selected_isa() {
+bool isa_is_forced() {
   const char* forced = std::getenv("FEWBIT_ISA");
-  if (forced == nullptr || *forced == '\0') {
+  return forced != nullptr && *forced != '\0';
+}
+
+Result<Isa> selected_isa() {
+  if (!isa_is_forced()) {
     Isa best = Isa::kScalar;
     for (Isa isa : kAllIsas) {
       if (isa_runs_here(isa)) best = isa;
     }
     return best;
   }
+  const char* forced = std::getenv("FEWBIT_ISA");
   const std::optional<Isa> isa = isa_from_name(forced);
   if (!isa) {
     return misuse("FEWBIT_ISA={}: unknown instruction set, expected one of {}", forced,

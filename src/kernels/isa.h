@@ -44,4 +44,7 @@ bool has_avx512_vbmi();
 /// run here, is an error.
 Result<Isa> selected_isa();
 
+/// True if FEWBIT_ISA names one: kernels then take it even where another would be faster.
+bool isa_is_forced();
+
 }  // namespace fewbit

@@ -11,6 +11,8 @@
 #include "graph/infer.h"
 #include "graph/print.h"
 #include "graph/verify.h"
+#include "kernels/dnnl/dnnl.h"
+#include "kernels/isa.h"
 #include "runtime/lower/lowering.h"
 #include "runtime/rewrite/rewrite.h"
 
@@ -88,6 +90,7 @@ Result<Graph> Session::State::rewritten() const {
   Graph graph = model.graph;
   if (!options.optimize) return graph;
   RewriteContext context{{watched.begin(), watched.end()}, options.seed};
+  mark_bfloat16(graph);
   FEWBIT_TRY(fold_constants(graph, context, /*keep_dequantize=*/true));
   for (const RewriteRow& row : runtime_rewrites()) {
     auto changed = row.apply(graph, context);
@@ -130,7 +133,7 @@ Result<Prepared*> Session::State::plan_for(const std::vector<Dims>& dims) {
   Prepared prepared;
   prepared.input_dims = dims;
   FEWBIT_ASSIGN(prepared.graph, specialised(dims));
-  Lowering lowering(prepared.graph, threads, options.seed);
+  Lowering lowering(prepared.graph, threads, options.seed, options.bfloat16 && bfloat16_is_fast());
   FEWBIT_ASSIGN(prepared.plan, lowering.build(watched, options.optimize));
   Plan& plan = prepared.plan;
   prepared.arena = Tensor::uninitialized(DType::kUint8, {std::max<int64_t>(plan.arena_bytes, 1)});
@@ -208,6 +211,11 @@ void Session::State::show(const Prepared& prepared, size_t after_step) const {
     const RuntimeValue& value = prepared.frame.values[static_cast<size_t>(w.slot)];
     if (hook && value.is_tensor()) hook(w.name, value.tensor());
   }
+}
+
+bool bfloat16_is_fast() {
+  const auto isa = selected_isa();
+  return isa.ok() && *isa >= Isa::kAvx512Vnni && dnnl_has_fast(DType::kBfloat16);
 }
 
 Result<Session> Session::create(Model model, SessionOptions options) {

@@ -29,9 +29,16 @@ struct SessionOptions {
   bool optimize = true;
   /// Plans kept for different input shapes; the oldest goes first.
   int max_plans = 4;
+  /// Conv, ConvTranspose, Gemm and MatMul whose weights are stored in bfloat16 compute in it, with
+  /// sums in float32, where the processor has instructions for that. false: in float32 everywhere.
+  bool bfloat16 = true;
   /// Seed of random operators that have none.
   uint64_t seed = 0;
 };
+
+/// True if this processor has AVX512-BF16 or AMX-BF16, and FEWBIT_ISA does not name a lesser set
+/// than avx512_vnni.
+bool bfloat16_is_fast();
 
 struct StepProfile {
   std::string label, op, kernel;

@@ -89,15 +89,16 @@ DnnlOp* build(const DnnlConvSpec& spec, const Geometry& g, const dnnl::primitive
               dnnl::algorithm algorithm, const float* weights, const float* bias) {
   using dnnl::memory;
   auto op = std::make_unique<DnnlOp>();
+  const DType dst_type = spec.dst_type.value_or(spec.type);
   const memory::desc weights_any(g.weight_dims, data_type_of(spec.type), memory::format_tag::any);
   const memory::desc bias_desc =
       bias ? memory::desc({g.dst_dims[1]}, memory::data_type::f32, memory::format_tag::a)
            : memory::desc();
   auto pd = describe<Forward>(
       algorithm, activation_desc(spec.src_dims, spec.type, spec.src_layout), weights_any, bias_desc,
-      activation_desc(g.dst_dims, spec.type, spec.dst_layout), g.window, attr);
+      activation_desc(g.dst_dims, dst_type, spec.dst_layout), g.window, attr);
   op->src_layout = required_layout(pd.src_desc(), spec.src_dims, spec.type);
-  op->dst_layout = required_layout(pd.dst_desc(), g.dst_dims, spec.type);
+  op->dst_layout = required_layout(pd.dst_desc(), g.dst_dims, dst_type);
   op->dst_dims = g.dst_dims;
   op->add_residual = spec.post.add_residual;
   op->src = memory(pd.src_desc(), engine(), DNNL_MEMORY_NONE);

@@ -121,7 +121,8 @@ DnnlOp* build(const DnnlMatMulSpec& spec, const Problem& p, const dnnl::primitiv
   b_dims.insert(b_dims.end(), {p.k, p.n});
   const memory::desc b_desc =
       constant_b ? memory::desc(b_dims, data_type_of(spec.type), memory::format_tag::any) : b_given;
-  const memory::desc dst_desc = strided_desc(dst_dims, row_major_strides(dst_dims), spec.type);
+  const memory::desc dst_desc =
+      strided_desc(dst_dims, row_major_strides(dst_dims), spec.dst_type.value_or(spec.type));
   Dims bias_dims(rank, 1);
   bias_dims.back() = p.n;
   const memory::desc bias_desc =

@@ -1,5 +1,6 @@
 #include "kernels/int8_conv/int8_conv.h"
 
+#include "kernels/int8_conv/image_band.h"
 #include "kernels/int8_conv/product_conv.h"
 #include "kernels/int8_depthwise/int8_depthwise.h"
 
@@ -17,7 +18,9 @@ Result<Int8Conv> Int8Conv::prepare(const Int8ConvSpec& spec, const void* weights
     return Int8Conv(std::move(kernel));
   }
   const int8::Row* row = nullptr;
-  FEWBIT_ASSIGN(row, int8::find_row(isa));
+  FEWBIT_ASSIGN(
+      row, int8::find_row(isa, int8::ImageBand::runs(spec),
+                          spec.taps() * spec.group_in_channels() / int8::ImageBand::runs(spec)));
   return Int8Conv(int8::make_product_conv(spec, weights, bias, *row));
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include "kernels/int8_conv/image_band.h"
 
@@ -72,7 +73,7 @@ class ProductConv final : public Int8ConvKernel {
     p.a_signed = spec_.input_type == DType::kInt8 && row_.signed_a;
     set_rows(image, flip, p.rows);
     std::vector<Tensor> inits;
-    if (p.rows.copy) skip_padding(shape, p.rows, inits);
+    if (p.rows.copy && p.rows.in_place_pixels == 0) skip_padding(shape, p.rows, inits);
     p.out = static_cast<uint8_t*>(output);
     p.out_stride = shape.out_pixel_stride * output_element_bytes(spec_.output.type);
     p.residual = static_cast<const uint8_t*>(residual);
@@ -94,16 +95,18 @@ class ProductConv final : public Int8ConvKernel {
     const bool pointwise = spec_.taps() == 1 && spec_.pad_top == 0 && spec_.pad_left == 0 &&
                            (shape.out_h - 1) * spec_.stride_h < shape.in_h &&
                            (shape.out_w - 1) * spec_.stride_w < shape.in_w;
-    if (pointwise && !flip && b_.run_bytes == b_.k) {
+    const bool one_line = shape.in_h == shape.out_h && shape.in_w == shape.out_w &&
+                          spec_.stride_h == 1 && spec_.stride_w == 1;
+    if (pointwise && !flip && (b_.run_bytes == b_.k || one_line)) {
       rows.run_offset = {0};
       rows.group_offset = spec_.group_in_channels();
       rows.in_place = {image.input, spec_.stride_w * pixel, spec_.stride_h * shape.in_w * pixel};
       rows.image_stride = shape.in_h * shape.in_w * pixel;
-      if (shape.in_h == shape.out_h && shape.in_w == shape.out_w && spec_.stride_h == 1 &&
-          spec_.stride_w == 1) {
+      if (one_line) {
         rows.width *= rows.lines;
         rows.lines = rows.lines_per_image = 1;
       }
+      if (b_.run_bytes != b_.k) copy_last_pixels(image, rows);
       return;
     }
     rows.run_offset = image.run_offsets(image.pitch(), spec_.group_in_channels());
@@ -113,6 +116,22 @@ class ProductConv final : public Int8ConvKernel {
     };
     rows.copy = [&image](int64_t group, int64_t line, int64_t lines, int64_t x, int64_t pixels,
                          uint8_t* band) { return image.copy(group, line, lines, x, pixels, band); };
+  }
+
+  // The last pixels of the only line would be read past the end of the input.
+  void copy_last_pixels(const ImageBand& image, RowSource& rows) const {
+    const int64_t channels = spec_.group_in_channels(), stride = image.shape.in_pixel_stride;
+    rows.in_place_pixels =
+        std::max<int64_t>(0, rows.width - rows_read_past_end(channels, b_.run_bytes, stride));
+    rows.band_bytes = [channels](int64_t, int64_t pixels) { return pixels * channels; };
+    rows.copy = [channels, stride, &image](int64_t group, int64_t, int64_t, int64_t x,
+                                           int64_t pixels, uint8_t* band) {
+      for (int64_t i = 0; i < pixels; ++i) {
+        std::memcpy(band + i * channels, image.input + (x + i) * stride + group * channels,
+                    static_cast<size_t>(channels));
+      }
+      return Band{band, channels, 0, false};
+    };
   }
 
   // Kernel lines that fall outside the image contribute the same to every pixel of an output line:

@@ -1,6 +1,7 @@
 #include "kernels/int8_gemm/int8_core.h"
 
 #include <omp.h>
+#include <unistd.h>
 
 #include <algorithm>
 
@@ -11,11 +12,24 @@ namespace {
 // saves.
 constexpr int64_t kMinMacsPerThread = int64_t{1} << 20;
 
-// Bytes of A worked on at once: small enough for the first-level cache, unless B itself leaves the
-// second level and every pass over it is expensive.
+// Bytes of A worked on at once: small enough for the first-level cache. Where B leaves the second
+// level, every pass over it is expensive, and A takes half of that level (its size, if the system
+// does not say: 1 MiB) while slices of B pass through the first.
 constexpr int64_t kSmallBlockBytes = 24 * 1024;
-constexpr int64_t kLargeBlockBytes = 192 * 1024;
 constexpr int64_t kLargeB = 512 * 1024;
+
+int64_t large_block_bytes() {
+  static const int64_t bytes = [] {
+    const long size = sysconf(_SC_LEVEL2_CACHE_SIZE);
+    return std::clamp<int64_t>(size > 0 ? size : 1 << 20, 1 << 18, 1 << 21) / 2;
+  }();
+  return bytes;
+}
+
+// A slice of B, two panels wide, that stays in the first-level cache while the rows of a block pass
+// by: 16 to 24 KiB. Blocks of few rows gain nothing from it.
+constexpr int64_t kSliceOfK = 512;
+constexpr int64_t kMinRowsToSlice = 64;
 
 struct Range {
   int64_t begin;
@@ -72,12 +86,19 @@ Split choose_split(const Product& p, int threads) {
 struct Scratch {
   Tensor band;
   std::vector<int32_t> row_sum;
+  Tensor partial;  // sums of a block, where k is cut
 
   uint8_t* band_of(int64_t bytes) {
     if (!band.defined() || band.elements() < bytes) {
       band = Tensor::zeros(DType::kUint8, {bytes});
     }
     return band.data<uint8_t>();
+  }
+  int32_t* partial_of(int64_t rows) {
+    if (!partial.defined() || partial.elements() < rows * kTileCols) {
+      partial = Tensor::uninitialized(DType::kInt32, {rows, kTileCols});
+    }
+    return partial.data<int32_t>();
   }
 };
 
@@ -121,7 +142,11 @@ class Worker {
       const int64_t image_end = (line / p_.rows.lines_per_image + 1) * p_.rows.lines_per_image;
       const int64_t line_end = std::min({line + size.begin, lines_.end, image_end});
       for (int64_t x = pixels_.begin; x < pixels_.end; x += size.end) {
-        run_groups({{line, line_end}, {x, std::min(x + size.end, pixels_.end)}, {}});
+        // Cut where pixels can no longer be read in place.
+        const int64_t end = std::min(x + size.end, pixels_.end);
+        const int64_t cut = std::clamp(p_.rows.in_place_pixels, x, end);
+        if (cut > x) run_groups({{line, line_end}, {x, cut}, {}});
+        if (cut < end) run_groups({{line, line_end}, {cut, end}, {}});
       }
       line = line_end;
     }
@@ -132,7 +157,7 @@ class Worker {
   // Lines (begin) and pixels (end) of a block.
   Range block_size() const {
     const int64_t budget =
-        panels_.size() * b_.panel_bytes() > kLargeB ? kLargeBlockBytes : kSmallBlockBytes;
+        panels_.size() * b_.panel_bytes() > kLargeB ? large_block_bytes() : kSmallBlockBytes;
     const auto bytes = [&](int64_t lines, int64_t pixels) {
       return p_.rows.copy ? p_.rows.band_bytes(lines, pixels) : lines * pixels * b_.k_padded;
     };
@@ -152,7 +177,7 @@ class Worker {
       const Range in_group = {std::max(panels_.begin - g * b_.panels, int64_t{0}),
                               std::min(panels_.end - g * b_.panels, b_.panels)};
       const RowSource& rows = p_.rows;
-      if (rows.copy) {
+      if (rows.copy && block.pixels.end > rows.in_place_pixels) {
         const int64_t bytes = rows.band_bytes(block.lines.size(), block.pixels.size());
         block.band = rows.copy(g, block.lines.begin, block.lines.size(), block.pixels.begin,
                                block.pixels.size(), scratch_.band_of(bytes + kBandSlack));
@@ -174,13 +199,21 @@ class Worker {
   void sum_rows(const Block& block) {
     const int64_t width = block.pixels.size();
     scratch_.row_sum.assign(static_cast<size_t>(block.lines.size() * width), 0);
+    const int64_t run = b_.k / b_.runs;
     for (int64_t i = 0; i < block.lines.size() * width; ++i) {
+      int32_t& sum = scratch_.row_sum[static_cast<size_t>(i)];
+      if (block.band.tiled) {
+        const uint8_t* a = block.band.a +
+                           i / kMaxTileRows * kMaxTileRows * block.band.pixel_stride +
+                           i % kMaxTileRows * 64;
+        for (int64_t k = 0; k < run; k += 64, a += 64 * kMaxTileRows) {
+          sum += sum_bytes(a, std::min<int64_t>(64, run - k), p_.a_signed);
+        }
+        continue;
+      }
       const uint8_t* a =
           block.band.a + i / width * block.band.line_stride + i % width * block.band.pixel_stride;
-      for (int64_t offset : p_.rows.run_offset) {
-        scratch_.row_sum[static_cast<size_t>(i)] +=
-            sum_bytes(a + offset, b_.k / b_.runs, p_.a_signed);
-      }
+      for (int64_t offset : p_.rows.run_offset) sum += sum_bytes(a + offset, run, p_.a_signed);
     }
   }
 
@@ -189,9 +222,9 @@ class Worker {
   void run_panels(int64_t group, const Block& block, int64_t panel, int width) {
     const int64_t packed_panel = group * b_.panels + panel;
     TileArgs t = {};
-    t.a_stride = block.band.pixel_stride;
+    t.a_stride = block.band.tiled ? 64 : block.band.pixel_stride;
+    t.a_step = block.band.tiled ? 64 * kMaxTileRows : 64;
     t.a_signed = p_.a_signed;
-    t.run_bytes = b_.run_bytes;
     t.panel_bytes = b_.panel_bytes();
     t.panels = width;
     FinishArgs f = {};
@@ -203,27 +236,67 @@ class Worker {
     f.col_sum = b_.col_sum.data<int32_t>();
     f.col_zero = b_.col_zero.defined() ? b_.col_zero.data<int32_t>() : nullptr;
     const int64_t channel = group * b_.n + panel * kPanelCols;
+    const int64_t parts = parts_of_k(block);
+    for (int64_t part = 0; part < parts; ++part) {
+      const Range k = part_of(b_.run_bytes / p_.row->k_multiple, parts, part);
+      run_slice(block, packed_panel, channel,
+                {k.begin * p_.row->k_multiple, k.end * p_.row->k_multiple}, t, f);
+    }
+  }
+
+  // Parts into which k is cut for a block: rows of one long run only.
+  int64_t parts_of_k(const Block& block) const {
+    if (b_.runs > 1 || block.lines.size() > 1 || block.pixels.size() < kMinRowsToSlice) return 1;
+    return (b_.run_bytes + kSliceOfK * 3 / 2 - 1) / (kSliceOfK * 3 / 2);
+  }
+
+  // Rows of a full tile. AMX takes a new shape of tile slowly, so that a line is cut into equal
+  // ones; other rows keep their fastest height.
+  int64_t full_tile(const Block& block) const {
+    const int64_t rows = p_.row->max_rows, count = block.pixels.size();
+    if (!p_.row->tiled_a || block.band.tiled || count <= rows) return rows;
+    const int64_t tiles = (count + rows - 1) / rows;
+    return (count + tiles - 1) / tiles;
+  }
+
+  // The positions `k` of every run: the sums of all but the last slice wait in memory.
+  void run_slice(const Block& block, int64_t packed_panel, int64_t channel, Range k, TileArgs& t,
+                 FinishArgs& f) {
     const int64_t count = block.pixels.size();
-    const int64_t full = count / p_.row->max_rows * p_.row->max_rows;
+    const int64_t tile_rows = full_tile(block);
+    const int64_t full = count / tile_rows * tile_rows;
     for (int64_t line = 0; line < block.lines.size();) {
-      set_runs(block.lines.begin + line, packed_panel, t);
-      const bool pair =
-          pairs_lines(p_) && line + 1 < block.lines.size() && same_runs(block.lines.begin + line);
-      if (pair) {
+      set_runs(block.lines.begin + line, packed_panel, k, t);
+      const int64_t alike = lines_alike(block, line);
+      if (pairs_lines(p_) && alike > 1) {
         t.rows = static_cast<int>(2 * count);
-        run_tiles(block, line, {0, 2 * count}, true, channel, t, f);
+        run_tiles(block, {line, 0, alike / 2, 2}, channel, k, t, f);
+        line += alike / 2 * 2;
+      } else if (count == tile_rows && count == p_.rows.width) {
+        t.rows = static_cast<int>(count);
+        run_tiles(block, {line, 0, alike, 1}, channel, k, t, f);
+        line += alike;
       } else {
-        t.rows = p_.row->max_rows;
-        if (full > 0) run_tiles(block, line, {0, full}, false, channel, t, f);
+        t.rows = static_cast<int>(tile_rows);
+        if (full > 0) run_tiles(block, {line, 0, full / tile_rows, 0}, channel, k, t, f);
         t.rows = static_cast<int>(count - full);
-        if (full < count) run_tiles(block, line, {full, count}, false, channel, t, f);
+        if (full < count) run_tiles(block, {line, full, 1, 0}, channel, k, t, f);
+        ++line;
       }
-      line += pair ? 2 : 1;
     }
   }
 
   const LineRuns& runs_of(int64_t line) const {
     return p_.rows.line_runs[static_cast<size_t>(line % p_.rows.lines_per_image)];
+  }
+
+  // So many lines of the block, from `line` on, take part in the same runs.
+  int64_t lines_alike(const Block& block, int64_t line) const {
+    int64_t count = 1;
+    while (line + count < block.lines.size() && same_runs(block.lines.begin + line + count - 1)) {
+      ++count;
+    }
+    return count;
   }
 
   // True if the line and the next take part in the same runs.
@@ -233,31 +306,47 @@ class Worker {
            runs_of(line).count == runs_of(line + 1).count;
   }
 
-  void set_runs(int64_t line, int64_t packed_panel, TileArgs& t) const {
+  void set_runs(int64_t line, int64_t packed_panel, Range k, TileArgs& t) const {
     LineRuns runs = {0, b_.runs, p_.init};
     if (!p_.rows.line_runs.empty()) runs = runs_of(line);
     t.runs = static_cast<int>(runs.count);
     t.run_offset = p_.rows.run_offset.data() + runs.first;
-    t.init = runs.init + packed_panel * kPanelCols;
+    t.run_bytes = k.size();
+    t.start = runs.init + packed_panel * kPanelCols;
     t.b = b_.data.data<int8_t>() + packed_panel * b_.panel_bytes() +
-          runs.first * b_.run_bytes * kPanelCols;
+          (runs.first * b_.run_bytes + k.begin) * kPanelCols;
   }
 
-  // Pixels `x` of a line of the block, in tiles of t.rows; with `two_lines` they are one tile that
-  // runs on into the next line.
-  void run_tiles(const Block& block, int64_t line, Range x, bool two_lines, int64_t channel,
-                 TileArgs& t, FinishArgs& f) {
-    const int64_t half = (t.rows + 1) / 2;
-    t.tiles = static_cast<int>(x.size() / t.rows);
-    t.a[0] = block.band.a + line * block.band.line_stride + x.begin * block.band.pixel_stride;
-    t.a[1] = t.a[0] + (two_lines ? block.band.line_stride : half * block.band.pixel_stride);
-    const int64_t row = (block.lines.begin + line) * p_.rows.width + block.pixels.begin + x.begin;
+  /// `count` tiles of t.rows from pixel x of a line of the block on: one after the other in that
+  /// line (lines_each = 0), or each of them one or two whole lines.
+  struct Tiles {
+    int64_t line, x, count, lines_each;
+  };
+
+  void run_tiles(const Block& block, const Tiles& tiles, int64_t channel, Range k, TileArgs& t,
+                 FinishArgs& f) {
+    const auto [line, x, count, lines_each] = tiles;
+    const Band& band = block.band;
+    t.tiles = static_cast<int>(count);
+    t.a[0] = band.a + line * band.line_stride + x * band.pixel_stride + k.begin / 64 * t.a_step +
+             k.begin % 64;
+    t.a[1] = t.a[0] + (lines_each == 2 ? band.line_stride : (t.rows + 1) / 2 * t.a_stride);
+    t.a_next = lines_each == 0 ? t.rows * band.pixel_stride : lines_each * band.line_stride;
+    const int64_t row = (block.lines.begin + line) * p_.rows.width + block.pixels.begin + x;
     f.out = p_.out + row * p_.out_stride + channel * output_element_bytes(p_.stage->type);
     if (p_.residual != nullptr) f.residual = p_.residual + row * p_.residual_stride + channel;
     if (p_.row_scale != nullptr) f.row_scale = p_.row_scale + row;
     if (p_.row_zero != nullptr) f.row_zero = p_.row_zero + row;
     if (b_.col_zero.defined()) {
-      f.row_sum = scratch_.row_sum.data() + line * block.pixels.size() + x.begin;
+      f.row_sum = scratch_.row_sum.data() + line * block.pixels.size() + x;
+    }
+    if (k.size() < b_.run_bytes) {
+      int32_t* partial = scratch_.partial_of(block.pixels.size()) + x * kTileCols;
+      t.start_stride = k.begin > 0 ? kTileCols : 0;
+      if (k.begin > 0) t.start = partial;
+      t.partial = k.end < b_.run_bytes ? partial : nullptr;
+      // The same panels' next slice, or the first of the next two panels.
+      t.fetch = k.size() * kPanelCols + (k.end < b_.run_bytes ? 0 : b_.panel_bytes());
     }
     p_.row->tile(t, f);
   }

@@ -55,7 +55,7 @@ class StagePlan {
   Tensor scale_, float_bias_, lut_;
 };
 
-/// `tiles` tiles of equal height: acc[r][c] = init[c] + sum_k a[r][k] * b[k][c], r < rows,
+/// `tiles` tiles of equal height: acc[r][c] = start[r][c] + sum_k a[r][k] * b[k][c], r < rows,
 /// c < 16 * panels; the rows of a tile follow those of the one before it.
 /// The rows of A lie in two halves, the first (rows + 1) / 2 from a[0] on, the others from a[1] on,
 /// a_stride bytes apart. A row is made of runs of `run_bytes` bytes at the given offsets: one for a
@@ -63,6 +63,8 @@ class StagePlan {
 struct TileArgs {
   const uint8_t* a[2];  ///< unsigned bytes, unless a_signed
   int64_t a_stride;
+  int64_t a_next;  ///< bytes from one tile to the next
+  int64_t a_step;  ///< bytes from one group of 64 k to the next: 64, or more in a tiled band
   int rows;
   int tiles;
   bool a_signed;  ///< only for rows of the table that say so
@@ -72,7 +74,13 @@ struct TileArgs {
   const int8_t* b;
   int64_t panel_bytes;  ///< from one panel to the next
   int panels;
-  const int32_t* init;  ///< [16 * panels]
+  const int32_t* start;  ///< rows of 16 * panels
+  int64_t start_stride;  ///< elements from one row to the next; 0: one row for all
+  /// Null: the sums are complete and are finished. Otherwise they go here, rows kTileCols apart,
+  /// and a later call starts from them: k in blocks.
+  int32_t* partial;
+  /// Bytes from B to what the next call will read, 0 if nothing: the tiles fetch it meanwhile.
+  int64_t fetch;
 };
 
 /// Where a tile goes. `column` indexes the packed arrays, `cols` of its columns exist.
@@ -97,6 +105,7 @@ struct Row {
   const char* label;
   bool emulated;   ///< computes what the instruction set would, in plain C++ (tests only)
   int k_multiple;  ///< K of A and B is padded to this
+  bool tiled_a;    ///< can read a tiled band
   bool signed_a;   ///< takes int8 A as it is; otherwise A is shifted to unsigned
   int max_rows;    ///< rows of a full tile
   int max_panels;
@@ -112,6 +121,10 @@ std::span<const Row* const> all_rows();
 
 /// The native row of `isa`, or of selected_isa() if none is asked for.
 Result<const Row*> find_row(std::optional<Isa> isa);
+/// The same for a product whose k are `runs` runs of `run` bytes. Where neither the caller nor
+/// FEWBIT_ISA names the instruction set, short sums that would fill little of AMX's 64 k leave it
+/// for AVX512-VNNI.
+Result<const Row*> find_row(std::optional<Isa> isa, int64_t runs, int64_t run);
 
 /// B for every group, packed: data[group][panel][k_padded / 4][16][4]. k is cut into `runs` runs
 /// of equal length, each padded with zeros to run_bytes.
@@ -166,6 +179,9 @@ struct Band {
   const uint8_t* a = nullptr;
   int64_t pixel_stride = 0;
   int64_t line_stride = 0;
+  /// One line as [tile][k / 64][kMaxTileRows][64], so that the 64 k of a tile that AMX loads are
+  /// one stretch of memory; a tile starts at a + (its first pixel) * pixel_stride.
+  bool tiled = false;
 };
 
 /// The runs that a line takes part in; the others lie in padding. `init` replaces the product's and
@@ -175,6 +191,12 @@ struct LineRuns {
   int64_t count = 0;
   const int32_t* init = nullptr;
 };
+
+/// How many of the last rows, `stride` bytes apart, reach past the end of the last one when read as
+/// k_padded bytes.
+inline int64_t rows_read_past_end(int64_t k, int64_t k_padded, int64_t stride) {
+  return (k_padded - k + stride - 1) / stride;
+}
 
 /// The rows of A as lines of pixels. A matrix is one line; a convolution has the lines of its
 /// output images. A block of them is found in place or copied into a band, padded and shifted as
@@ -186,8 +208,11 @@ struct RowSource {
   std::vector<int64_t> run_offset;
   std::vector<LineRuns> line_runs;  ///< [lines_per_image], or empty: all runs
   Band in_place;                    ///< of line 0, if `copy` is not set
-  int64_t group_offset = 0;         ///< in place: bytes from one group to the next
-  int64_t image_stride = 0;         ///< in place: bytes from one image to the next
+  /// With `copy` set: so many pixels of the only line can be read in place, padded k included; the
+  /// last ones would be read past their end and are copied.
+  int64_t in_place_pixels = 0;
+  int64_t group_offset = 0;  ///< in place: bytes from one group to the next
+  int64_t image_stride = 0;  ///< in place: bytes from one image to the next
   /// Bytes of a band of that many lines and pixels.
   std::function<int64_t(int64_t lines, int64_t pixels)> band_bytes;
   /// Copies pixels [x, x + pixels) of lines [line, line + lines) to `band` and says where they are.

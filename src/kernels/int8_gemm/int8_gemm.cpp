@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include "kernels/int8_gemm/int8_core.h"
 
@@ -47,27 +48,59 @@ int8::PackSource source_of(const Int8GemmSpec& spec, const void* b, int64_t b_st
   return source;
 }
 
+// Rows that lie a multiple of half a page apart fall into one or two sets of the first-level cache
+// and push each other out of it.
+bool rows_collide(int64_t stride, int64_t rows) {
+  constexpr int64_t kHalfPage = 2048, kWays = 8;
+  return stride % kHalfPage == 0 && rows > kWays;
+}
+
 // Rows of A are used in place where the tile can read them so; otherwise copied, padded and
 // shifted.
 int8::RowSource rows_of(const Int8GemmSpec& spec, const Row& row, const PackedB& b,
                         const uint8_t* a, int64_t a_stride, int64_t m) {
   int8::RowSource rows;
+  using int8::kMaxTileRows;
   rows.width = m;
   rows.run_offset = {0};
   const bool flip = spec.a_type == DType::kInt8 && !row.signed_a;
-  if (!flip && spec.k == b.k_padded) {
-    rows.in_place = {a, a_stride, 0};
-    return rows;
-  }
   const int64_t k = spec.k, k_padded = b.k_padded;
   const uint8_t* end = a + (m - 1) * a_stride + k;
-  rows.band_bytes = [=](int64_t, int64_t count) { return count * k_padded; };
+  // Where columns are many, every row is read again and again.
+  constexpr int64_t kMinColumnsToTile = 8 * int8::kTileCols;
+  if (row.tiled_a && m >= row.max_rows && spec.n >= kMinColumnsToTile) {
+    rows.band_bytes = [=](int64_t, int64_t count) {
+      return (count + kMaxTileRows - 1) / kMaxTileRows * kMaxTileRows * k_padded;
+    };
+    rows.copy = [=](int64_t, int64_t, int64_t, int64_t first, int64_t count, uint8_t* band) {
+      for (int64_t r = 0; r < count; ++r) {
+        uint8_t* to = band + r / kMaxTileRows * kMaxTileRows * k_padded + r % kMaxTileRows * 64;
+        const uint8_t* from = a + (first + r) * a_stride;
+        int64_t i = 0;
+        for (; i + 64 <= k; i += 64, to += 64 * kMaxTileRows) std::memcpy(to, from + i, 64);
+        if (i < k) std::memcpy(to, from + i, static_cast<size_t>(k - i));
+      }
+      return int8::Band{band, k_padded, 0, true};
+    };
+    return rows;
+  }
+  if (!flip && spec.k == b.k_padded && !rows_collide(a_stride, m)) {
+    rows.in_place = {a, a_stride, 0, false};
+    return rows;
+  }
+  constexpr int64_t kLine = 64;
+  const int64_t stride = k_padded + (rows_collide(k_padded, m) ? kLine : 0);
+  rows.band_bytes = [=](int64_t, int64_t count) { return count * stride; };
   rows.copy = [=](int64_t, int64_t, int64_t, int64_t first, int64_t count, uint8_t* band) {
     for (int64_t r = 0; r < count; ++r) {
-      int8::copy_run(band + r * k_padded, a + (first + r) * a_stride, k, flip ? 0x80 : 0, end);
+      int8::copy_run(band + r * stride, a + (first + r) * a_stride, k, flip ? 0x80 : 0, end);
     }
-    return int8::Band{band, k_padded, 0};
+    return int8::Band{band, stride, 0, false};
   };
+  if (!flip && !rows_collide(a_stride, m)) {
+    rows.in_place = {a, a_stride, 0, false};
+    rows.in_place_pixels = m - int8::rows_read_past_end(k, k_padded, a_stride);
+  }
   return rows;
 }
 
@@ -121,7 +154,7 @@ Result<Int8Gemm> Int8Gemm::prepare(const Int8GemmSpec& spec, const void* b,
   }
   auto impl = std::make_shared<Impl>();
   impl->spec = spec;
-  FEWBIT_ASSIGN(impl->row, int8::find_row(isa));
+  FEWBIT_ASSIGN(impl->row, int8::find_row(isa, 1, spec.k));
   int8::pack_b(source_of(spec, b, 0), *impl->row, impl->b);
   impl->init =
       int8::make_init(impl->b, bias, int8::tile_zero(spec.a_type, spec.a_zero, *impl->row));
@@ -154,7 +187,7 @@ Status run_int8_gemm_dynamic(const Int8GemmSpec& spec, const Int8GemmCall& call,
                              std::optional<Isa> isa) {
   FEWBIT_TRY(validate(spec));
   const Row* row = nullptr;
-  FEWBIT_ASSIGN(row, int8::find_row(isa));
+  FEWBIT_ASSIGN(row, int8::find_row(isa, 1, spec.k));
   if (call.m == 0 || batches.empty()) return {};
   const std::vector<int32_t> zeros = row_zeros(spec, *row, call.row_zero, call.m);
   const int64_t element = output_element_bytes(spec.output.type);

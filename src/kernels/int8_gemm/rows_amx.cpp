@@ -19,15 +19,31 @@
 namespace fewbit::int8 {
 namespace {
 
+// Sums from memory to results: in whole registers where the stage allows it.
+void finish_sums(const int32_t* acc, int rows, const FinishArgs& f) {
+  const bool fused = f.cols > kPanelCols ? VecAvx512::store_fused<2>(acc, rows, f)
+                                         : VecAvx512::store_fused<1>(acc, rows, f);
+  if (!fused) return finish_rows<VecAvx512>(acc, rows, f);
+  if (f.stage->lut == nullptr) return;
+  for (int r = 0; r < rows; ++r) {
+    uint8_t* out = f.out + r * f.out_stride;
+    for (int c = 0; c < f.cols; ++c) out[c] = f.stage->lut[out[c]];
+  }
+}
+
+// Sums stored by a tile instruction reach a vector load only through the cache. So a tile is
+// finished while the next one is being computed.
 void tile(const TileArgs& tiles, const FinishArgs& finish) {
-  alignas(64) int32_t acc[kMaxTileRows * kTileCols];
+  alignas(64) int32_t acc[2][kMaxTileRows * kTileCols];
   TileArgs t = tiles;
-  FinishArgs f = finish;
+  FinishArgs f = finish, before = finish;
   for (int i = 0; i < tiles.tiles; ++i) {
-    AmxTile<NativeTile>::sums(t, acc);
-    finish_rows<VecAvx512>(acc, t.rows, f);
+    AmxTile<NativeTile>::sums(t, i, t.partial != nullptr ? t.partial : acc[i % 2]);
+    if (t.partial == nullptr && i > 0) finish_sums(acc[(i - 1) % 2], t.rows, before);
+    before = f;
     next_tile(t, f);
   }
+  if (t.partial == nullptr) finish_sums(acc[(tiles.tiles - 1) % 2], t.rows, before);
 }
 
 }  // namespace
@@ -36,13 +52,14 @@ const Row kAmxRow = {.isa = Isa::kAmx,
                      .label = "amx",
                      .emulated = false,
                      .k_multiple = 64,
+                     .tiled_a = true,
                      .signed_a = true,
                      .max_rows = 32,
                      .max_panels = 2,
                      .begin = AmxTile<NativeTile>::begin,
                      .end = AmxTile<NativeTile>::end,
                      .tile = tile,
-                     .finish = finish_rows<VecAvx512>};
+                     .finish = finish_sums};
 
 }  // namespace fewbit::int8
 

@@ -14,8 +14,8 @@ void tile(const TileArgs& tiles, const FinishArgs& finish) {
   TileArgs t = tiles;
   FinishArgs f = finish;
   for (int i = 0; i < tiles.tiles; ++i) {
-    AmxTile<EmulatedTile>::sums(t, acc);
-    finish_rows<VecScalar>(acc, t.rows, f);
+    AmxTile<EmulatedTile>::sums(t, i, t.partial != nullptr ? t.partial : acc);
+    if (t.partial == nullptr) finish_rows<VecScalar>(acc, t.rows, f);
     next_tile(t, f);
   }
 }
@@ -26,6 +26,7 @@ const Row kAmxEmulatedRow = {.isa = Isa::kAmx,
                              .label = "amx (emulated)",
                              .emulated = true,
                              .k_multiple = 64,
+                             .tiled_a = true,
                              .signed_a = true,
                              .max_rows = 32,
                              .max_panels = 2,

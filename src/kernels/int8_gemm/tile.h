@@ -49,9 +49,9 @@ struct NativeTile {
                      : "r"(rows), "r"(stride_bytes), "i"(T)
                      : "memory");
   }
-  template <int C, int A, int B>
-  static void dot(bool a_signed) {
-    if (a_signed) {
+  template <int C, int A, int B, bool Signed>
+  static void dot() {
+    if (Signed) {
       __asm__ volatile("tdpbssd %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(C), "i"(A), "i"(B));
     } else {
       __asm__ volatile("tdpbusd %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(C), "i"(A), "i"(B));
@@ -90,8 +90,8 @@ struct EmulatedTile {
                   s.config.row_bytes[T]);
     }
   }
-  template <int C, int A, int B>
-  static void dot(bool a_signed) {
+  template <int C, int A, int B, bool Signed>
+  static void dot() {
     State& s = state();
     for (int m = 0; m < s.config.rows[C]; ++m) {
       for (int n = 0; n < s.config.row_bytes[C] / 4; ++n) {
@@ -99,7 +99,7 @@ struct EmulatedTile {
         std::memcpy(&sum, &s.tile[C][m][n * 4], 4);
         for (int k = 0; k < s.config.row_bytes[A]; ++k) {
           const uint8_t byte = s.tile[A][m][k];
-          const int32_t a = a_signed ? static_cast<int8_t>(byte) : byte;
+          const int32_t a = Signed ? static_cast<int8_t>(byte) : byte;
           const auto b = static_cast<int8_t>(s.tile[B][k / 4][n * 4 + k % 4]);
           sum += static_cast<uint32_t>(a * b);
         }

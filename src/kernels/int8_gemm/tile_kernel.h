@@ -68,7 +68,8 @@ struct TileSums {
       for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 2
         for (int p = 0; p < P; ++p) {
-          part[s][r][p] = s == 0 ? V::load_i(t.init + p * kPanelCols) : V::set_i(0);
+          part[s][r][p] =
+              s == 0 ? V::load_i(t.start + r * t.start_stride + p * kPanelCols) : V::set_i(0);
         }
       }
     }
@@ -196,13 +197,15 @@ __attribute__((noinline)) void finish_rows(const int32_t* acc, int rows, const F
 
 /// From one tile to the next.
 FEWBIT_INLINE void next_tile(TileArgs& t, FinishArgs& f) {
-  t.a[0] += t.rows * t.a_stride;
-  t.a[1] += t.rows * t.a_stride;
+  t.a[0] += t.a_next;
+  t.a[1] += t.a_next;
   f.out += t.rows * f.out_stride;
   if (f.residual != nullptr) f.residual += t.rows * f.residual_stride;
   if (f.row_scale != nullptr) f.row_scale += t.rows;
   if (f.row_zero != nullptr) f.row_zero += t.rows;
   if (f.row_sum != nullptr) f.row_sum += t.rows;
+  t.start += t.rows * t.start_stride;
+  if (t.partial != nullptr) t.partial += t.rows * kTileCols;
 }
 
 template <class V, int R, int P>
@@ -219,14 +222,21 @@ struct Tile {
   static FEWBIT_INLINE void one(const TileArgs& t, const FinishArgs& f) {
     TileSums<V, R, P> sums;
     sums.compute(t);
+    if (t.partial != nullptr) return store(sums, t.partial);
     if (V::template store_fused<R, P>(sums.sum, f)) return;
-    alignas(64) int32_t acc[R][kAccStride];
+    alignas(64) int32_t acc[R * kAccStride];
+    store(sums, acc);
+    finish_rows<V>(acc, R, f);
+  }
+
+  static FEWBIT_INLINE void store(const TileSums<V, R, P>& sums, int32_t* to) {
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 2
-      for (int p = 0; p < P; ++p) V::store_i(acc[r] + p * kPanelCols, sums.sum[r][p]);
+      for (int p = 0; p < P; ++p) {
+        V::store_i(to + r * kAccStride + p * kPanelCols, sums.sum[r][p]);
+      }
     }
-    finish_rows<V>(acc[0], R, f);
   }
 };
 

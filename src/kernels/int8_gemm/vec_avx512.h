@@ -11,6 +11,12 @@
 namespace fewbit::int8 {
 namespace {
 
+// In tile_kernel.h, which is included after its policies.
+template <class V>
+inline __attribute__((always_inline)) typename V::I add_residual(typename V::I q,
+                                                                 typename V::I residual,
+                                                                 const Stage& s);
+
 #define FEWBIT_INLINE static inline __attribute__((always_inline))
 
 struct VecAvx512 {
@@ -70,7 +76,6 @@ struct VecAvx512 {
 #pragma GCC unroll 2
     for (int p = 0; p < P; ++p) scale[p] = load_f(s.scale + f.column + p * kPanelCols);
     constexpr int kRowsAtOnce = 4 / P;
-    const __mmask32 mask = f.cols >= 32 ? ~__mmask32{0} : (__mmask32{1} << f.cols) - 1U;
 #pragma GCC unroll 16
     for (int r = 0; r < R; r += kRowsAtOnce) {
       I q[4];
@@ -79,25 +84,79 @@ struct VecAvx512 {
         const int row = r + i / P < R ? r + i / P : R - 1;
         q[i] = narrow.scaled(sum[row][i % P], scale[i % P], s.may_overflow);
       }
-      const I bytes = narrow.pack(q);
-      uint8_t* out = f.out + r * f.out_stride;
-      if constexpr (P == 2) {
-        _mm256_mask_storeu_epi8(out, mask, _mm512_castsi512_si256(bytes));
-        if (r + 1 < R) {
-          _mm256_mask_storeu_epi8(out + f.out_stride, mask, _mm512_extracti64x4_epi64(bytes, 1));
-        }
-      } else {
-        const auto mask16 = static_cast<__mmask16>(mask);
-        _mm_mask_storeu_epi8(out, mask16, _mm512_castsi512_si128(bytes));
-        out += f.out_stride;
-        if (r + 1 < R) _mm_mask_storeu_epi8(out, mask16, _mm512_extracti32x4_epi32(bytes, 1));
-        out += f.out_stride;
-        if (r + 2 < R) _mm_mask_storeu_epi8(out, mask16, _mm512_extracti32x4_epi32(bytes, 2));
-        out += f.out_stride;
-        if (r + 3 < R) _mm_mask_storeu_epi8(out, mask16, _mm512_extracti32x4_epi32(bytes, 3));
-      }
+      store_rows<P>(f.out + r * f.out_stride, f.out_stride, narrow.pack(q), R - r, columns(f));
     }
     return true;
+  }
+
+  /// The same for sums in memory, kTileCols apart, with or without a residual: AMX leaves them
+  /// there. False if the results are not 8 bits wide or need correction by row.
+  template <int P>
+  FEWBIT_INLINE bool store_fused(const int32_t* acc, int rows, const FinishArgs& f) {
+    const Stage& s = *f.stage;
+    const bool narrow_type = s.type == DType::kUint8 || s.type == DType::kInt8;
+    if (!narrow_type || f.row_zero != nullptr || f.row_sum != nullptr) return false;
+    const Narrow narrow(s);
+    F scale[P];
+#pragma GCC unroll 2
+    for (int p = 0; p < P; ++p) scale[p] = load_f(s.scale + f.column + p * kPanelCols);
+    constexpr int kRowsAtOnce = 4 / P;
+    static_assert(kMaxTileRows % kRowsAtOnce == 0, "a group of rows never leaves the tile");
+    for (int r = 0; r < rows; r += kRowsAtOnce) {
+      I q[4];
+#pragma GCC unroll 4
+      for (int i = 0; i < 4; ++i) {
+        const I sum = load_i(acc + (r + i / P) * kTileCols + i % P * kPanelCols);
+        q[i] = narrow.scaled(sum, scale[i % P], s.may_overflow);
+      }
+      I bytes = narrow.pack(q);
+      if (s.add) bytes = narrow.add(bytes, load_rows<P>(f, r, rows), s);
+      store_rows<P>(f.out + r * f.out_stride, f.out_stride, bytes, rows - r, columns(f));
+    }
+    return true;
+  }
+
+  FEWBIT_INLINE __mmask32 columns(const FinishArgs& f) {
+    return f.cols >= 32 ? ~__mmask32{0} : (__mmask32{1} << f.cols) - 1U;
+  }
+
+  /// Stores 4 / P rows of bytes, as many of them as exist.
+  template <int P>
+  FEWBIT_INLINE void store_rows(uint8_t* out, int64_t stride, I bytes, int rows, __mmask32 mask) {
+    if constexpr (P == 2) {
+      _mm256_mask_storeu_epi8(out, mask, _mm512_castsi512_si256(bytes));
+      if (rows > 1) {
+        _mm256_mask_storeu_epi8(out + stride, mask, _mm512_extracti64x4_epi64(bytes, 1));
+      }
+    } else {
+      const auto mask16 = static_cast<__mmask16>(mask);
+      _mm_mask_storeu_epi8(out, mask16, _mm512_castsi512_si128(bytes));
+      out += stride;
+      if (rows > 1) _mm_mask_storeu_epi8(out, mask16, _mm512_extracti32x4_epi32(bytes, 1));
+      out += stride;
+      if (rows > 2) _mm_mask_storeu_epi8(out, mask16, _mm512_extracti32x4_epi32(bytes, 2));
+      out += stride;
+      if (rows > 3) _mm_mask_storeu_epi8(out, mask16, _mm512_extracti32x4_epi32(bytes, 3));
+    }
+  }
+
+  /// Loads the same bytes of the residual.
+  template <int P>
+  FEWBIT_INLINE I load_rows(const FinishArgs& f, int r, int rows) {
+    const __mmask32 mask = columns(f);
+    const auto from = [&](int i) {
+      return f.residual + (r + i < rows ? r + i : rows - 1) * f.residual_stride;
+    };
+    if constexpr (P == 2) {
+      const __m512i low = _mm512_castsi256_si512(_mm256_maskz_loadu_epi8(mask, from(0)));
+      return _mm512_inserti64x4(low, _mm256_maskz_loadu_epi8(mask, from(1)), 1);
+    } else {
+      const auto mask16 = static_cast<__mmask16>(mask);
+      I out = _mm512_castsi128_si512(_mm_maskz_loadu_epi8(mask16, from(0)));
+      out = _mm512_inserti32x4(out, _mm_maskz_loadu_epi8(mask16, from(1)), 1);
+      out = _mm512_inserti32x4(out, _mm_maskz_loadu_epi8(mask16, from(2)), 2);
+      return _mm512_inserti32x4(out, _mm_maskz_loadu_epi8(mask16, from(3)), 3);
+    }
   }
 
   struct Narrow {
@@ -124,6 +183,27 @@ struct VecAvx512 {
       const I bytes = _mm512_permutexvar_epi32(order, _mm512_packus_epi16(first_two, last_two));
       if (plain) return bytes;
       return _mm512_xor_si512(_mm512_min_epu8(_mm512_max_epu8(bytes, lo), hi), flip);
+    }
+    /// add_residual of tile_kernel.h on 64 bytes of product and as many of residual.
+    inline __attribute__((always_inline)) I add(I product, I residual, const Stage& s) const {
+      const bool is_signed = s.type == DType::kInt8;
+      I q[4];
+      const __m128i x[4] = {_mm512_castsi512_si128(product), _mm512_extracti32x4_epi32(product, 1),
+                            _mm512_extracti32x4_epi32(product, 2),
+                            _mm512_extracti32x4_epi32(product, 3)};
+      const __m128i y[4] = {
+          _mm512_castsi512_si128(residual), _mm512_extracti32x4_epi32(residual, 1),
+          _mm512_extracti32x4_epi32(residual, 2), _mm512_extracti32x4_epi32(residual, 3)};
+#pragma GCC unroll 4
+      for (int i = 0; i < 4; ++i) {
+        q[i] = is_signed ? add_residual<VecAvx512>(_mm512_cvtepi8_epi32(x[i]),
+                                                   _mm512_cvtepi8_epi32(y[i]), s)
+                         : add_residual<VecAvx512>(_mm512_cvtepu8_epi32(x[i]),
+                                                   _mm512_cvtepu8_epi32(y[i]), s);
+      }
+      const I first_two = _mm512_packs_epi32(q[0], q[1]), last_two = _mm512_packs_epi32(q[2], q[3]);
+      return _mm512_permutexvar_epi32(order, is_signed ? _mm512_packs_epi16(first_two, last_two)
+                                                       : _mm512_packus_epi16(first_two, last_two));
     }
   };
 };

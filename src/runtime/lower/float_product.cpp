@@ -1,7 +1,8 @@
-// MatMul and Gemm in float32 -> oneDNN, with a constant bias (Gemm's C, or an Add behind MatMul)
-// and the activation fused.
+// MatMul and Gemm in float32, or in bfloat16 where the weights are -> oneDNN, with a constant bias
+// (Gemm's C, or an Add behind MatMul) and the activation fused.
 
 #include "kernels/dnnl/dnnl.h"
+#include "numerics/convert.h"
 #include "runtime/lower/tables.h"
 #include "runtime/lower/unary_of.h"
 
@@ -72,15 +73,27 @@ Result<bool> lower_product(Lowering& lowering, const Node& node, Operands p) {
     spec.post.activation = activation->unary;
     result = activation->result;
   }
-  FEWBIT_ASSIGN(DnnlMatMul product,
-                DnnlMatMul::create(spec, constant == nullptr ? nullptr : constant->raw(),
-                                   p.bias == nullptr ? nullptr : p.bias->data<float>()));
-  SlotId a = lowering.use(node.input(0), Layout::kPlain);
+  const float* bias = p.bias == nullptr ? nullptr : p.bias->data<float>();
+  std::optional<DnnlMatMul> product;
+  if (lowering.computes_in_bfloat16(node) && constant != nullptr) {
+    spec.type = DType::kBfloat16;
+    spec.dst_type = lowering.wanted_as_bfloat16(result) ? DType::kBfloat16 : DType::kFloat32;
+    FEWBIT_ASSIGN(const Tensor weights, cast(*constant, DType::kBfloat16));
+    auto made = DnnlMatMul::create(spec, weights.raw(), bias);
+    if (made.ok() && made->implementation().rfind("ref", 0) != 0) product = std::move(*made);
+  }
+  if (!product) {
+    spec.type = DType::kFloat32;
+    spec.dst_type.reset();
+    FEWBIT_ASSIGN(product,
+                  DnnlMatMul::create(spec, constant == nullptr ? nullptr : constant->raw(), bias));
+  }
+  SlotId a = lowering.use(node.input(0), Layout::kPlain, spec.type);
   SlotId b = constant == nullptr ? lowering.use(node.input(1), Layout::kPlain) : kNone;
-  SlotId c = lowering.define(result, Layout::kPlain);
-  auto step = std::make_unique<FloatProductStep>(std::move(product), a, b, c);
+  SlotId c = lowering.define(result, Layout::kPlain, spec.dst_type.value_or(spec.type));
+  auto step = std::make_unique<FloatProductStep>(std::move(*product), a, b, c);
   step->macs = elements_of(out) * k;
-  if (constant != nullptr) step->weight_bytes = constant->bytes();
+  if (constant != nullptr) step->weight_bytes = bytes_of(spec.type, constant->elements());
   lowering.add(std::move(step), node);
   return true;
 }

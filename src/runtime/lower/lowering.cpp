@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cstring>
 
+#include "kernels/dnnl/dnnl.h"
 #include "runtime/interpreter.h"
+#include "runtime/rewrite/rewrite.h"
 
 namespace fewbit {
 namespace {
@@ -107,16 +109,52 @@ class ConvertLayoutStep final : public Step {
   int element_bytes_;
 };
 
+// float32 <-> bfloat16, with or without a change of layout.
+class ConvertTypeStep final : public Step {
+ public:
+  ConvertTypeStep(SlotId from, SlotId to, const Slot& source, const Slot& target)
+      : from_(from), to_(to), reorder_(make(source, target)) {
+    op = "ConvertType";
+    kernel = fmt::format("{} -> {}", name_of(source.type), name_of(target.type));
+    label = fmt::format("type of '{}'", source.name);
+    reads = {from};
+    writes = {to};
+  }
+  Status run(Frame& frame) override {
+    reorder_.execute(frame.in(from_), frame.out(to_));
+    return {};
+  }
+
+ private:
+  static DnnlReorder make(const Slot& source, const Slot& target) {
+    DnnlReorderSpec spec;
+    spec.dims = source.dims;
+    spec.src_type = source.type;
+    spec.dst_type = target.type;
+    // A layout is one of spatial dimensions; without them all layouts are the same bytes.
+    if (!same_bytes(source.dims, source.layout, target.layout)) {
+      spec.src_layout = source.layout;
+      spec.dst_layout = target.layout;
+    }
+    auto reorder = DnnlReorder::create(spec);
+    FEWBIT_CHECK(reorder.ok(), reorder.error().message());
+    return std::move(*reorder);
+  }
+
+  SlotId from_, to_;
+  DnnlReorder reorder_;
+};
+
 bool convertible(DType type) {
   return bits_of(type) >= 8 && bits_of(type) <= 64;
 }
 
 }  // namespace
 
-Lowering::Lowering(const Graph& graph, int threads, uint64_t seed)
-    : graph_(graph), threads_(threads), seed_(seed), uses_(graph) {
+Lowering::Lowering(const Graph& graph, int threads, uint64_t seed, bool bfloat16)
+    : graph_(graph), threads_(threads), seed_(seed), bfloat16_(bfloat16), uses_(graph) {
   dims_.resize(graph.value_count());
-  first_layout_.assign(graph.value_count(), Layout::kPlain);
+  first_form_.assign(graph.value_count(), Form{});
   for (size_t i = 0; i < dims_.size(); ++i) {
     const Value& v = graph.value(static_cast<ValueId>(i));
     if (v.is_constant()) {
@@ -137,11 +175,35 @@ const Dims& Lowering::dims(ValueId id) const {
 }
 
 Layout Lowering::layout(ValueId id) const {
-  return first_layout_[static_cast<size_t>(id)];
+  return first_form(id).layout;
+}
+
+Lowering::Form Lowering::first_form(ValueId id) const {
+  const Form& form = first_form_[static_cast<size_t>(id)];
+  return form.stored == DType::kUndefined ? Form{Layout::kPlain, type(id)} : form;
 }
 
 bool Lowering::is_available(ValueId id) const {
-  return graph_.constant(id) != nullptr || slots_.find({id, layout(id)}) != slots_.end();
+  return graph_.constant(id) != nullptr || slots_.find({id, first_form(id)}) != slots_.end();
+}
+
+bool Lowering::computes_in_bfloat16(const Node& node) const {
+  return bfloat16_ && node.metadata.count(std::string(kBfloat16Weights)) != 0;
+}
+
+bool Lowering::wanted_as_bfloat16(ValueId id) const {
+  if (graph_.is_output(id) || is_watched(id) || uses_.consumers[static_cast<size_t>(id)].empty())
+    return false;
+  for (NodeId reader : uses_.consumers[static_cast<size_t>(id)]) {
+    const Node& node = graph_.node(reader);
+    if (computes_in_bfloat16(node) && node.input(0) == id) continue;
+    // An addition that the layer behind its other operand will take over.
+    if (!node.is("Add") || node.inputs.size() != 2) return false;
+    const ValueId other = node.input(0) == id ? node.input(1) : node.input(0);
+    const NodeId producer = other == kNone ? kNone : graph_.value(other).producer;
+    if (producer == kNone || !computes_in_bfloat16(graph_.node(producer))) return false;
+  }
+  return true;
 }
 
 NodeId Lowering::fusable_reader(ValueId id) const {
@@ -161,34 +223,39 @@ SlotId Lowering::add_constant(std::string name, Tensor tensor) {
   return static_cast<SlotId>(plan_.slots.size() - 1);
 }
 
-SlotId Lowering::use(ValueId id, Layout wanted) {
+SlotId Lowering::use_constant(ValueId id, Form wanted) {
+  const Tensor& constant = *graph_.constant(id);
+  FEWBIT_CHECK(wanted.stored == constant.type(), graph_.value(id).name);
+  Tensor tensor = constant;
+  if (!same_bytes(tensor.dims(), Layout::kPlain, wanted.layout)) {
+    tensor = Tensor::uninitialized(constant.type(), constant.dims());
+    convert_layout(constant.raw(), Layout::kPlain, tensor.raw(), wanted.layout, tensor.dims(),
+                   bits_of(tensor.type()) / 8, threads_);
+  }
+  SlotId slot = add_constant(graph_.value(id).name, std::move(tensor));
+  plan_.slots[static_cast<size_t>(slot)].layout = wanted.layout;
+  slots_[{id, wanted}] = slot;
+  return slot;
+}
+
+SlotId Lowering::use(ValueId id, Layout layout, DType stored) {
+  const Form wanted = {layout, stored};
   auto found = slots_.find({id, wanted});
   if (found != slots_.end()) return found->second;
-  if (const Tensor* constant = graph_.constant(id); constant != nullptr) {
-    Tensor tensor = *constant;
-    if (wanted != Layout::kPlain && !same_bytes(tensor.dims(), Layout::kPlain, wanted)) {
-      tensor = Tensor::uninitialized(constant->type(), constant->dims());
-      convert_layout(constant->raw(), Layout::kPlain, tensor.raw(), wanted, tensor.dims(),
-                     bits_of(tensor.type()) / 8, threads_);
-    }
-    SlotId slot = add_constant(graph_.value(id).name, std::move(tensor));
-    plan_.slots[static_cast<size_t>(slot)].layout = wanted;
-    slots_[{id, wanted}] = slot;
-    return slot;
-  }
-  Layout existing = layout(id);
+  if (graph_.constant(id) != nullptr) return use_constant(id, wanted);
+  const Form existing = first_form(id);
   auto it = slots_.find({id, existing});
   FEWBIT_CHECK(it != slots_.end(), graph_.value(id).name);
   SlotId source = it->second;
   const Slot from = plan_.slots[static_cast<size_t>(source)];
   Slot slot;
-  slot.type = from.type;
+  slot.type = stored;
   slot.dims = from.dims;
   slot.name = from.name;
-  slot.layout = wanted;
+  slot.layout = layout;
   auto target = static_cast<SlotId>(plan_.slots.size());
   slots_[{id, wanted}] = target;
-  if (same_bytes(from.dims, existing, wanted)) {
+  if (stored == existing.stored && same_bytes(from.dims, existing.layout, layout)) {
     slot.kind = Slot::Kind::kAlias;
     slot.alias_of = source;
     plan_.slots.push_back(std::move(slot));
@@ -196,21 +263,27 @@ SlotId Lowering::use(ValueId id, Layout wanted) {
   }
   FEWBIT_CHECK(convertible(from.type), name_of(from.type));
   slot.kind = Slot::Kind::kArena;
+  std::unique_ptr<Step> step;
+  if (stored == existing.stored) {
+    step = std::make_unique<ConvertLayoutStep>(source, target, from, layout);
+  } else {
+    step = std::make_unique<ConvertTypeStep>(source, target, from, slot);
+  }
   plan_.slots.push_back(std::move(slot));
-  plan_.steps.push_back(std::make_unique<ConvertLayoutStep>(source, target, from, wanted));
+  plan_.steps.push_back(std::move(step));
   plan_.watched.emplace_back();
   return target;
 }
 
-SlotId Lowering::define(ValueId id, Layout layout) {
+SlotId Lowering::define(ValueId id, Layout layout, DType stored) {
   const Value& v = graph_.value(id);
   Slot slot;
   slot.name = v.name;
   slot.layout = layout;
-  slot.type = v.type.elem;
+  slot.type = stored;
   if (is_static(id) && slot.type != DType::kString) {
     slot.dims = dims(id);
-    bool is_result = layout == Layout::kPlain && graph_.is_output(id);
+    bool is_result = layout == Layout::kPlain && stored == v.type.elem && graph_.is_output(id);
     slot.kind = is_result ? Slot::Kind::kOutput : Slot::Kind::kArena;
   } else {
     FEWBIT_CHECK(layout == Layout::kPlain, v.name);
@@ -218,8 +291,8 @@ SlotId Lowering::define(ValueId id, Layout layout) {
   }
   plan_.slots.push_back(std::move(slot));
   auto result = static_cast<SlotId>(plan_.slots.size() - 1);
-  slots_[{id, layout}] = result;
-  first_layout_[static_cast<size_t>(id)] = layout;
+  slots_[{id, Form{layout, stored}}] = result;
+  first_form_[static_cast<size_t>(id)] = {layout, stored};
   return result;
 }
 
@@ -232,8 +305,8 @@ void Lowering::alias(ValueId id, SlotId source) {
   slot.dims = dims(id);
   slot.name = graph_.value(id).name;
   plan_.slots.push_back(std::move(slot));
-  slots_[{id, Layout::kPlain}] = static_cast<SlotId>(plan_.slots.size() - 1);
-  first_layout_[static_cast<size_t>(id)] = Layout::kPlain;
+  slots_[{id, Form{Layout::kPlain, type(id)}}] = static_cast<SlotId>(plan_.slots.size() - 1);
+  first_form_[static_cast<size_t>(id)] = {Layout::kPlain, type(id)};
 }
 
 void Lowering::add(std::unique_ptr<Step> step, const Node& node) {
@@ -314,7 +387,7 @@ void Lowering::attach_inputs() {
     if (is_static(id)) slot.dims = dims(id);
     plan_.slots.push_back(std::move(slot));
     auto s = static_cast<SlotId>(plan_.slots.size() - 1);
-    slots_[{id, Layout::kPlain}] = s;
+    slots_[{id, Form{Layout::kPlain, type(id)}}] = s;
     plan_.inputs.push_back(s);
     attach_watched(id);
   }
@@ -331,7 +404,7 @@ Result<Plan> Lowering::build(const std::vector<std::string>& watched, bool optim
   }
   for (NodeId id : graph_.order()) FEWBIT_TRY(lower_node(id, optimize));
   for (ValueId id : graph_.outputs) {
-    if (graph_.constant(id) == nullptr && slots_.find({id, layout(id)}) == slots_.end()) {
+    if (!is_available(id)) {
       return bad_input("graph output '{}' is never produced", graph_.value(id).name);
     }
     plan_.outputs.push_back(use(id, Layout::kPlain));

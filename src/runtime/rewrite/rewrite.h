@@ -55,6 +55,14 @@ Result<int> fuse_qdq(Graph& graph, const RewriteContext& context);
 /// Products whose input is quantized at run time, per tensor or per row, become QDynamicMatMul.
 Result<int> fuse_dynamic(Graph& graph, const RewriteContext& context);
 
+/// The key under which mark_bfloat16 leaves its mark in a node's metadata.
+inline constexpr std::string_view kBfloat16Weights = "ai.fewbit.bfloat16_weights";
+
+/// Marks every Conv, ConvTranspose, Gemm and MatMul whose weight (input 1) is stored as bfloat16
+/// with a Cast to float32 behind it. Runs before constants are folded, which removes the Cast; the
+/// mark stays when other rewrites give the node new weights.
+int mark_bfloat16(Graph& graph);
+
 /// Removes nodes that no output depends on, and Identity / inference Dropout nodes.
 Result<int> remove_dead_nodes(Graph& graph, const RewriteContext& context);
 
