@@ -144,8 +144,7 @@ class Run {
     original_ = model_;
     FEWBIT_ASSIGN(Session session, Session::create(model_, session_options()));
     // Narrower activations are what it is for: without static ones there is nothing to gain.
-    options.absorb_bias = needs_data() && (recipe_.absorb_bias == "on" ||
-                                           (recipe_.absorb_bias == "auto" && options.equalize));
+    options.absorb_bias = needs_data() && recipe_.absorb_bias;
     if (options.absorb_bias) {
       constexpr int64_t kMomentSamples = 64;
       FEWBIT_ASSIGN(options.calibration, batches(session, kMomentSamples));

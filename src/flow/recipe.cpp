@@ -126,8 +126,7 @@ constexpr RecipeKey kKeys[] = {
     key<&Recipe::fold_batch_norm>("passes.fold_batch_norm", "batch normalisation into weights"),
     key<&Recipe::equalize>("passes.equalize", "cross-layer equalization: auto, on, off"),
     key<&Recipe::equalize_max_scale>("passes.equalize_max_scale", "bound of its scales"),
-    key<&Recipe::absorb_bias>("passes.absorb_bias",
-                              "high biases into the layer behind: auto, on, off"),
+    key<&Recipe::absorb_bias>("passes.absorb_bias", "high biases into the layer behind; not exact"),
     key<&Recipe::bias_correction>("passes.bias_correction",
                                   "none, analytic, empirical; auto: the better"),
     key<&Recipe::bias_samples>("passes.bias_samples",
@@ -275,7 +274,6 @@ Result<QuantScheme> scheme_of(const Recipe& recipe) {
   FEWBIT_TRY(check_numbers(recipe));
   FEWBIT_TRY(one_of("weights.range", recipe.weight_range, {"max", "mse"}));
   FEWBIT_TRY(one_of("passes.equalize", recipe.equalize, {"auto", "on", "off"}));
-  FEWBIT_TRY(one_of("passes.absorb_bias", recipe.absorb_bias, {"auto", "on", "off"}));
   FEWBIT_TRY(one_of("passes.bias_correction", recipe.bias_correction,
                     {"auto", "none", "analytic", "empirical"}));
   FEWBIT_TRY(one_of("target", recipe.target, {"ort-cpu"}));

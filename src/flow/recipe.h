@@ -37,7 +37,7 @@ struct Recipe {
   bool fold_batch_norm = true;
   std::string equalize = "auto";  ///< auto: with one weight scale per tensor
   double equalize_max_scale = 64;
-  std::string absorb_bias = "auto";      ///< auto: together with equalization
+  bool absorb_bias = false;              ///< not exact; docs/quantization.md says why it is off
   std::string bias_correction = "auto";  ///< none, analytic, empirical; auto: the better of the two
   int64_t bias_samples = 64;
 

@@ -175,7 +175,6 @@ TEST(Recipe, SchemeChecksEveryChoice) {
       {"calibration.batch", "0"},
       {"threads", "-1"},
       {"threads", "4294967296"},
-      {"passes.absorb_bias", "yes"},
       {"passes.equalize_max_scale", "0.5"},
       {"passes.equalize_max_scale", "nan"},
       {"passes.bias_samples", "-2"},

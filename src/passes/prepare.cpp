@@ -14,8 +14,9 @@ namespace {
 
 // What float arithmetic in another order may change, with room for deep networks.
 constexpr double kRounding = 1e-3;
-// Bias absorption cuts off values more than three deviations below their channel's mean. It was
-// seen to move outputs by up to 1e-2 of their range; beyond this the data is not what it assumes.
+// Bias absorption cuts off values more than three deviations below their channel's mean. On
+// MobileNetV1 that moved an output by 0.08 of the range; beyond this the data is not what it
+// assumes.
 constexpr double kAbsorption = 0.1;
 
 struct Pass {
