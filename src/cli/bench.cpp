@@ -38,7 +38,7 @@ struct LayerTime {
   double seconds = 0;   ///< of one run, the median
   double share = 0;     ///< of the run
   double gops = 0;      ///< 10^9 operations per second, two per multiply-accumulate
-  double limit = 0;     ///< fraction of what the machine's peak allows; 0: does no products
+  double limit = 0;     ///< fraction of what the machine's peak allows; 0: not known
   bool memory = false;  ///< it is the reading of weights that limits it
 };
 
@@ -123,6 +123,11 @@ std::string layer_name(const StepProfile& step) {
   return named ? step.label.substr(open + 1, step.label.size() - open - 2) : step.label;
 }
 
+// No peak of bfloat16 products is measured.
+bool has_peak(const StepProfile& step) {
+  return step.macs > 0 && step.kernel.find("bf16") == std::string::npos;
+}
+
 // What the layer's products, or the reading of its weights, would take at the machine's peak.
 void put_in_proportion(LayerTime& layer, const MachineLimits& limits, double bandwidth) {
   if (layer.step.macs <= 0 || layer.seconds <= 0) return;
@@ -131,6 +136,7 @@ void put_in_proportion(LayerTime& layer, const MachineLimits& limits, double ban
   const double arithmetic_s = macs / peak.macs_per_second;
   const double memory_s = static_cast<double>(layer.step.weight_bytes) / bandwidth;
   layer.gops = 2 * macs / layer.seconds * 1e-9;
+  if (!has_peak(layer.step)) return;
   layer.limit = std::max(arithmetic_s, memory_s) / layer.seconds;
   layer.memory = memory_s > arithmetic_s;
 }
@@ -228,10 +234,10 @@ Json json_of(const BenchOptions& options, const Feeds& feeds, const BenchResult&
                         {"share", layer.share},
                         {"macs", layer.step.macs},
                         {"gops", layer.gops},
-                        {"peak_fraction", layer.step.macs > 0 ? Json(layer.limit) : Json()},
-                        {"limited_by", layer.step.macs == 0 ? Json()
-                                       : layer.memory       ? Json("memory")
-                                                            : Json("arithmetic")}});
+                        {"peak_fraction", has_peak(layer.step) ? Json(layer.limit) : Json()},
+                        {"limited_by", !has_peak(layer.step) ? Json()
+                                       : layer.memory        ? Json("memory")
+                                                             : Json("arithmetic")}});
     }
     json.set("layers", layers);
   }
@@ -258,11 +264,12 @@ std::string layer_table(const BenchOptions& options, const std::vector<LayerTime
   Table table({"layer", "operator", "kernel", ">time", ">share", ">GOP/s", ">of peak"});
   for (const LayerTime& layer : sorted) {
     const bool products = layer.step.macs > 0;
-    table.row(
-        {layer.name, layer.step.op, layer.step.kernel, human_seconds(layer.seconds),
-         fmt::format("{:.1f} %", 100 * layer.share),
-         products ? fmt::format("{:.1f}", layer.gops) : "",
-         products ? fmt::format("{:.0f} %{}", 100 * layer.limit, layer.memory ? " m" : "") : ""});
+    table.row({layer.name, layer.step.op, layer.step.kernel, human_seconds(layer.seconds),
+               fmt::format("{:.1f} %", 100 * layer.share),
+               products ? fmt::format("{:.1f}", layer.gops) : "",
+               has_peak(layer.step)
+                   ? fmt::format("{:.0f} %{}", 100 * layer.limit, layer.memory ? " m" : "")
+                   : ""});
   }
   const MachineLimits& limits = machine_limits(options.threads);
   return "\n" + table.print(terminal_columns()) +

@@ -8,6 +8,7 @@
 #include "cli/common.h"
 #include "io/onnx/writer.h"
 #include "passes/store_floats.h"
+#include "runtime/session.h"
 
 namespace fewbit::cli {
 namespace {
@@ -24,6 +25,11 @@ int64_t file_bytes(const std::string& path) {
   return error ? 0 : static_cast<int64_t>(bytes);
 }
 
+// What the stored weights are multiplied in here.
+DType computed_in(const ConvertOptions& options) {
+  return options.to == "bf16" && bfloat16_is_fast() ? DType::kBfloat16 : DType::kFloat32;
+}
+
 Json json_of(const ConvertOptions& options, const std::vector<StoredTensor>& stored,
              int64_t bytes_before) {
   Json tensors = Json::array();
@@ -36,6 +42,8 @@ Json json_of(const ConvertOptions& options, const std::vector<StoredTensor>& sto
   return {{"model", options.model},
           {"output", options.output},
           {"to", options.to.empty() ? Json() : Json(options.to)},
+          {"computed_in",
+           options.to.empty() ? Json() : Json(std::string(name_of(computed_in(options))))},
           {"file_bytes_before", bytes_before},
           {"file_bytes", file_bytes(options.output)},
           {"tensors", tensors}};
@@ -58,6 +66,11 @@ std::string text_of(const ConvertOptions& options, const std::vector<StoredTenso
                       stored.size(), human_count(static_cast<double>(elements)), options.to, worst);
   if (zeros > 0)
     text += fmt::format("{} values are too small for {} and became 0\n", zeros, options.to);
+  if (computed_in(options) == DType::kBfloat16) {
+    text += "fewbit computes with them in bfloat16 on this processor, with sums in float32\n";
+  } else {
+    text += "fewbit computes with them in float32 on this processor: they are storage\n";
+  }
   return text;
 }
 

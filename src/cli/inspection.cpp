@@ -7,6 +7,7 @@
 #include "graph/infer.h"
 #include "graph/verify.h"
 #include "runtime/rewrite/rewrite.h"
+#include "runtime/session.h"
 
 namespace fewbit::cli {
 namespace {
@@ -55,6 +56,7 @@ Status bind_shapes(Model& model, const std::vector<InputSpec>& specs, Inspection
 Result<Graph> executed(const Model& model) {
   Graph graph = model.graph;
   const RewriteContext context;
+  mark_bfloat16(graph);
   FEWBIT_TRY(fold_constants(graph, context, /*keep_dequantize=*/true));
   for (const RewriteRow& row : runtime_rewrites()) FEWBIT_TRY(row.apply(graph, context));
   FEWBIT_TRY(graph.sort());
@@ -68,6 +70,9 @@ bool is_code(DType type) {
 
 // "uint8 x int8": what the node reads, activations first.
 std::string precision_of(const Graph& graph, const Node& node) {
+  if (node.metadata.count(std::string(kBfloat16Weights)) != 0 && bfloat16_is_fast()) {
+    return std::string(name_of(DType::kBfloat16));
+  }
   std::string activation, weight;
   int64_t weight_elements = 1;  // scalars are parameters, not operands
   for (ValueId in : node.inputs) {

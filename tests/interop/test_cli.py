@@ -268,7 +268,8 @@ def test_convert_halves_the_file(run, tmp_path, images, kind):
     np.save(tmp_path / "image.npy", images)
     run("fewbit", "run", path, "-i", tmp_path / "image.npy", "-o", tmp_path, *THREADS)
     ours = np.load(tmp_path / "logits.npy")
-    assert np.linalg.norm(ours - after) <= 1e-4 * np.linalg.norm(after)
+    # bfloat16 weights are computed with in bfloat16 where the processor can: 8 bits of mantissa.
+    assert np.linalg.norm(ours - after) <= (1e-4 if kind == "fp16" else 0.04) * np.linalg.norm(after)
 
 
 def test_convert_keeps_the_model(run, tmp_path, images):
