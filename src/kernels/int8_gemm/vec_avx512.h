@@ -101,12 +101,12 @@ struct VecAvx512 {
 #pragma GCC unroll 2
     for (int p = 0; p < P; ++p) scale[p] = load_f(s.scale + f.column + p * kPanelCols);
     constexpr int kRowsAtOnce = 4 / P;
-    static_assert(kMaxTileRows % kRowsAtOnce == 0, "a group of rows never leaves the tile");
     for (int r = 0; r < rows; r += kRowsAtOnce) {
       I q[4];
 #pragma GCC unroll 4
       for (int i = 0; i < 4; ++i) {
-        const I sum = load_i(acc + (r + i / P) * kTileCols + i % P * kPanelCols);
+        const int row = r + i / P < rows ? r + i / P : rows - 1;  // the sums may end there
+        const I sum = load_i(acc + row * kTileCols + i % P * kPanelCols);
         q[i] = narrow.scaled(sum, scale[i % P], s.may_overflow);
       }
       I bytes = narrow.pack(q);
