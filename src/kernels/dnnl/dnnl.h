@@ -71,9 +71,9 @@ class DnnlPrimitive {
 };
 
 struct DnnlConvSpec {
-  DType type = DType::kFloat32;   ///< of the source, and what the products are computed in
-  std::optional<DType> dst_type;  ///< of destination and residual; nullopt: as the source
-  std::vector<int64_t> src_dims;  ///< [N, C, spatial...], 1 to 3 spatial dimensions
+  DType type = DType::kFloat32;        ///< of the source, and what the products are computed in
+  std::optional<DType> dst_type = {};  ///< of destination and residual; nullopt: as the source
+  std::vector<int64_t> src_dims;       ///< [N, C, spatial...], 1 to 3 spatial dimensions
   std::vector<int64_t>
       weight_dims;  ///< [O, C / groups, spatial...]; transposed: [C, O / groups, ...]
   int64_t groups = 1;
@@ -121,10 +121,10 @@ struct DnnlMatrix {
 };
 
 struct DnnlMatMulSpec {
-  DType type = DType::kFloat32;   ///< of a and b
-  std::optional<DType> dst_type;  ///< of dst and the residual; nullopt: as a
-  DnnlMatrix a;                   ///< [batch..., M, K]
-  DnnlMatrix b;                   ///< [batch..., K, N]; the batch dims broadcast as numpy's do
+  DType type = DType::kFloat32;        ///< of a and b
+  std::optional<DType> dst_type = {};  ///< of dst and the residual; nullopt: as a
+  DnnlMatrix a;                        ///< [batch..., M, K]
+  DnnlMatrix b;                        ///< [batch..., K, N]; the batch dims broadcast as numpy's do
   PostOps post = {};
 };
 
