@@ -176,13 +176,17 @@ TEST(Int8Gemm, RandomDynamicMatchesReference) {
   }
 }
 
-// Large enough for threads, split by rows (tall) and by columns (flat, and a single row).
+// Large enough for threads, split by rows (tall) and by columns (flat, and a single row); for k in
+// slices and for A in the order of AMX's tiles, with sums of its rows (unsigned B); rows that
+// collide in the cache.
 TEST(Int8Gemm, ThreadsMatchReference) {
   struct Size {
     int64_t m, n, k;
   };
-  for (const Size& s : {Size{1, 1500, 2048}, Size{20, 1000, 512}, Size{900, 40, 256}}) {
+  for (const Size& s : {Size{1, 1500, 2048}, Size{20, 1000, 512}, Size{900, 40, 256},
+                        Size{330, 270, 1700}, Size{140, 100, 2048}}) {
     Case c;
+    if (s.k == 1700) c.spec.b_type = DType::kUint8;
     c.call.m = s.m;
     c.spec.n = s.n;
     c.spec.k = s.k;
