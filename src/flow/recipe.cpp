@@ -227,6 +227,8 @@ Status set_key(Recipe& recipe, std::string_view name, std::string_view value) {
   if (!status.ok()) {
     Status quoted = row->set(recipe, as_toml(std::string(value)));
     if (quoted.ok()) return {};
+    if (!parse_value(value).ok())
+      status = std::move(quoted);  // says what kind of value is expected
     return std::move(status).error().with_context(fmt::format("recipe key '{}'", name));
   }
   return {};
