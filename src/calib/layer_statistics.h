@@ -38,7 +38,7 @@ class LayerStatistics {
   struct Options {
     bool gram = false;
     /// Patches taken per sample for the Gram matrix (spread evenly; all rows of a dense layer up to
-    /// this number). 196 suffice (measured; docs/quantization.md).
+    /// this number). The default is one map of 14 x 14.
     int64_t positions = 196;
   };
   LayerStatistics(PatchGeometry geometry, Options options);
@@ -51,7 +51,8 @@ class LayerStatistics {
   const PatchGeometry& geometry() const { return geometry_; }
   /// Mean of the inputs that meet weight [g, k]: [groups * K].
   std::vector<double> means() const;
-  /// Sum over patches of x x^T: [groups, K, K], with the number of patches. Not centred.
+  /// Sum over patches of x x^T: [groups, K, K], with the number of patches. Not centred. Only the
+  /// upper triangles are filled (row <= column), which is what LAPACK's symmetric routines read.
   const std::vector<float>& gram() const { return gram_; }
   int64_t gram_patches() const { return gram_patches_; }
 

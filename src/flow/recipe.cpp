@@ -151,9 +151,8 @@ Status read_table(const toml::table& table, const std::string& prefix, const std
                   Recipe& recipe) {
   for (const auto& [k, node] : table) {
     std::string name = prefix + std::string(k.str());
-    auto at = [&](Error error) {
-      return std::move(error).with_context(fmt::format("{}:{}", path, node.source().begin.line));
-    };
+    const std::string place = fmt::format("{}:{}", path, node.source().begin.line);
+    auto at = [&place](Error error) { return std::move(error).with_context(place); };
     if (node.is_table()) {
       FEWBIT_TRY(read_table(*node.as_table(), name + ".", path, recipe));
       continue;

@@ -102,7 +102,7 @@ CASES = {
                node("AveragePool", "a", kernel_shape=[2, 2], pads=[0, 0, 1, 1])], {}),
     "gemm": ((7, 9, 11), (4, 3), [node("Gemm", "xwb", transB=1)],
              dict(w=np.arange(6, dtype=F32).reshape(2, 3), b=np.ones(2, F32))),
-    "sum_and_max": ((8, 12), (2, 3), [node("Sum", ["x", "x", "x"], ["a"]), node("Max", ["x", "a"])], {}),
+    "sum_and_max": ((7, 8, 12), (2, 3), [node("Sum", ["x", "x", "x"], ["a"]), node("Max", ["x", "a"])], {}),
     "loop_body": ((7, 10), (2, 3), [node(
         "Loop", ["n", "", "x"], ["y"], body=helper.make_graph(
             [helper.make_node("Identity", ["c"], ["c_out"]),

@@ -437,10 +437,10 @@ constexpr OpRow kRows[] = {
     {"", "Less", 7, in_float<compare<LessThan, Numbers>>},
     {"", "GreaterOrEqual", 12, in_float<compare_swapped<LessEqual, Numbers>>},
     {"", "LessOrEqual", 12, in_float<compare<LessEqual, Numbers>>},
-    {"", "Max", 8, in_float<variadic<Max>>},
-    {"", "Min", 8, in_float<variadic<Min>>},
-    {"", "Sum", 8, in_float<variadic<Add>>},
-    {"", "Mean", 8, in_float<mean>},
+    {"", "Max", 7, in_float<variadic<Max>>},
+    {"", "Min", 7, in_float<variadic<Min>>},
+    {"", "Sum", 7, in_float<variadic<Add>>},
+    {"", "Mean", 7, in_float<mean>},
     {"", "Where", 9, unpacked<where>},
 };
 
