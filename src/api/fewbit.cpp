@@ -19,6 +19,7 @@ std::vector<int64_t> open_dims(const ValueType& type) {
 
 std::vector<Port> ports_of(const std::vector<std::pair<std::string, ValueType>>& values) {
   std::vector<Port> ports;
+  ports.reserve(values.size());
   for (const auto& [name, type] : values) {
     ports.push_back({name, static_cast<ElementType>(type.elem), open_dims(type)});
   }

@@ -226,5 +226,39 @@ TEST(FuseLayerNorm, WatchedInnerValuesAreStillProduced) {
   EXPECT_EQ(count_nodes(b.graph, "Mul"), 1) << "the scale stands behind the watched value";
 }
 
+TEST(PoolBeforeConcat, EachPartIsPooledByItself) {
+  for (int64_t axis : {1, -3}) {
+    ModelBuilder b;
+    b.input("x", {2, 3, 9, 8}).input("z", {2, 5, 9, 8});
+    b.node("Concat", {"x", "z", "x"}, "c", {{"axis", axis}});
+    b.node("MaxPool", {"c"}, "y",
+           {{"kernel_shape", std::vector<int64_t>{3, 3}}, {"strides", std::vector<int64_t>{2, 2}}});
+    b.output({"y"});
+    Model before = b.model;
+    EXPECT_EQ(apply(pool_before_concat, b.graph), 1);
+    EXPECT_EQ(count_nodes(b.graph, "MaxPool"), 3);
+    EXPECT_EQ(b.graph.value(b.graph.node(b.graph.order().back()).output(0)).name, "y");
+    expect_unchanged(before, b.model,
+                     {{"x", random_tensor({2, 3, 9, 8}, 1)}, {"z", random_tensor({2, 5, 9, 8}, 2)}},
+                     0);
+  }
+}
+
+TEST(PoolBeforeConcat, LeavesWhatOthersReadAndOtherAxes) {
+  for (const char* why : {"read twice", "watched", "other axis"}) {
+    SCOPED_TRACE(why);
+    const bool twice = std::string_view(why) == "read twice";
+    ModelBuilder b;
+    b.input("x", {1, 2, 6, 6});
+    b.node("Concat", {"x", "x"}, "c", {{"axis", std::string_view(why) == "other axis" ? 2 : 1}});
+    b.node("MaxPool", {"c"}, "y", {{"kernel_shape", std::vector<int64_t>{2, 2}}});
+    b.output({"y"});
+    if (twice) b.node("Relu", {"c"}, "r").output({"r"});
+    RewriteContext context;
+    if (std::string_view(why) == "watched") context.keep.insert("c");
+    EXPECT_EQ(apply(pool_before_concat, b.graph, context), 0);
+  }
+}
+
 }  // namespace
 }  // namespace fewbit

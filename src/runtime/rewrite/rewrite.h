@@ -49,6 +49,9 @@ Result<int> fold_batch_norm(Graph& graph, const RewriteContext& context);
 /// Layer normalisation written out in primitive operators becomes LayerNormalization.
 Result<int> fuse_layer_norm(Graph& graph, const RewriteContext& context);
 
+/// MaxPool behind a Concat of channels goes in front of it: less is copied.
+Result<int> pool_before_concat(Graph& graph, const RewriteContext& context);
+
 /// Quantize-dequantize patterns become integer operators (runtime/qdq/patterns.h).
 Result<int> fuse_qdq(Graph& graph, const RewriteContext& context);
 
