@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "kernels/pointwise/bound/bound.h"
 #include "kernels/pointwise/qarith/qarith.h"
 #include "kernels/pointwise/table/lut.h"
 #include "runtime/lower/call_step.h"
@@ -128,16 +129,6 @@ Result<bool> lower_code_clip(Lowering& lowering, const Node& node) {
   return true;
 }
 
-template <typename T>
-void bound_channels(const T* x, const T* bound, T* y, int64_t pixels, int64_t channels) {
-#pragma omp parallel for schedule(static) if (pixels * channels > (1 << 16))
-  for (int64_t p = 0; p < pixels; ++p) {
-    const T* from = x + p * channels;
-    T* to = y + p * channels;
-    for (int64_t c = 0; c < channels; ++c) to[c] = std::min(from[c], bound[c]);
-  }
-}
-
 // min(codes, constant per channel): what is left of a clip after equalization.
 Result<bool> lower_code_bound(Lowering& lowering, const Node& node) {
   ValueId x = node.input(0);
@@ -156,16 +147,10 @@ Result<bool> lower_code_bound(Lowering& lowering, const Node& node) {
   SlotId in = lowering.use(x, layout);
   SlotId limit = lowering.use(node.input(1), Layout::kPlain);
   SlotId out = lowering.define(node.output(0), layout);
-  bool is_signed = type == DType::kInt8;
-  lowering.add(call_step("bound per channel", {in, limit}, {out},
+  lowering.add(call_step("pointwise/bound", {in, limit}, {out},
                          [=](Frame& f) -> Status {
-                           if (is_signed) {
-                             bound_channels(f.in<int8_t>(in), f.in<int8_t>(limit),
-                                            f.out<int8_t>(out), pixels, channels);
-                           } else {
-                             bound_channels(f.in<uint8_t>(in), f.in<uint8_t>(limit),
-                                            f.out<uint8_t>(out), pixels, channels);
-                           }
+                           pointwise::bound_channels(type, f.in(in), f.in(limit), f.out(out),
+                                                     pixels, channels);
                            return {};
                          }),
                node);
