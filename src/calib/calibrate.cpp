@@ -8,6 +8,30 @@
 
 namespace fewbit {
 
+BatchSource remembered(BatchSource source, int64_t bytes) {
+  struct Memory {
+    BatchSource source;
+    int64_t bytes_left;
+    std::map<int64_t, Feeds> batches;
+  };
+  auto memory = std::make_shared<Memory>(Memory{std::move(source), bytes, {}});
+  BatchSource kept;
+  kept.count = memory->source.count;
+  kept.get = [memory](int64_t index) -> Result<Feeds> {
+    auto it = memory->batches.find(index);
+    if (it != memory->batches.end()) return it->second;
+    FEWBIT_ASSIGN(Feeds feeds, memory->source.get(index));
+    int64_t size = 0;
+    for (const auto& [name, value] : feeds) size += value.is_tensor() ? value.tensor().bytes() : 0;
+    if (size <= memory->bytes_left) {
+      memory->bytes_left -= size;
+      memory->batches.emplace(index, feeds);
+    }
+    return feeds;
+  };
+  return kept;
+}
+
 Status stream(Session& session, const BatchSource& batches, const Listeners& listeners,
               const std::string& progress) {
   if (batches.count == 0) return bad_input("{}: the data set is empty", progress);

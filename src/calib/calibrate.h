@@ -19,6 +19,9 @@ struct BatchSource {
   std::function<Result<Feeds>(int64_t index)> get;
 };
 
+/// The same batches; the first ones, as many as fit into `bytes`, are kept once they were read.
+BatchSource remembered(BatchSource source, int64_t bytes);
+
 /// Who wants to see which value; several may listen to one.
 using Listeners = std::multimap<std::string, std::function<void(const Tensor& value)>>;
 

@@ -16,6 +16,7 @@
 #include "eval/feeds.h"
 #include "io/onnx/reader.h"
 #include "io/onnx/writer.h"
+#include "numerics/error_stats.h"
 #include "passes/correct_bias.h"
 #include "passes/node_names.h"
 #include "passes/quantize_dynamic.h"
@@ -25,6 +26,10 @@ namespace fewbit {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+
+// The empirical bias correction reads its samples once for each layer: so many bytes of them are
+// decoded once.
+constexpr int64_t kRememberedBytes = int64_t{64} << 20;
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
@@ -234,6 +239,7 @@ class Run {
     {
       FEWBIT_ASSIGN(Session session, Session::create(quantized_, session_options()));
       FEWBIT_ASSIGN(source, batches(session, recipe_.bias_samples));
+      source = remembered(std::move(source), kRememberedBytes);
     }
     auto corrected = [&](bool empirical) -> Result<Model> {
       Model model = quantized_;
@@ -250,24 +256,37 @@ class Run {
     // outputs on the calibration data decide.
     FEWBIT_ASSIGN(Model analytic, corrected(false));
     FEWBIT_ASSIGN(Model empirical, corrected(true));
-    FEWBIT_ASSIGN(double analytic_db, calibration_sqnr(analytic));
-    FEWBIT_ASSIGN(double empirical_db, calibration_sqnr(empirical));
-    bool better = empirical_db > analytic_db;
+    FEWBIT_ASSIGN(std::vector<double> sqnr, calibration_sqnr({analytic, empirical}, source));
+    bool better = sqnr[1] > sqnr[0];
     quantized_ = better ? std::move(empirical) : std::move(analytic);
     report_.bias_correction = better ? "empirical" : "analytic";
     return {};
   }
 
-  // SQNR of the outputs on the first calibration samples, on the kernels that will run.
-  Result<double> calibration_sqnr(const Model& model) const {
-    DataSetOverrides overrides;
-    overrides.limit = std::min(data_->size(), std::max<int64_t>(recipe_.bias_samples, 1));
-    if (recipe_.seed != 0) overrides.seed = static_cast<uint64_t>(recipe_.seed);
-    FEWBIT_ASSIGN(DataSet data, DataSet::open(recipe_.calibration_data, overrides));
+  // SQNR of each candidate's outputs against the float model's, on the kernels that will run.
+  Result<std::vector<double>> calibration_sqnr(std::vector<Model> candidates,
+                                               const BatchSource& source) const {
     FEWBIT_ASSIGN(Session float_session, Session::create(model_, session_options()));
-    FEWBIT_ASSIGN(Session session, Session::create(model, session_options()));
-    FEWBIT_ASSIGN(Evaluation e, evaluate(session, &float_session, data, {}));
-    return e.sqnr_db;
+    std::vector<Session> sessions;
+    for (Model& model : candidates) {
+      FEWBIT_ASSIGN(Session session, Session::create(std::move(model), session_options()));
+      sessions.push_back(std::move(session));
+    }
+    std::vector<ErrorStats> errors(sessions.size());
+    for (int64_t i = 0; i < source.count; ++i) {
+      FEWBIT_ASSIGN(Feeds feeds, source.get(i));
+      FEWBIT_ASSIGN(std::vector<RuntimeValue> wanted, float_session.run(feeds));
+      for (size_t k = 0; k < sessions.size(); ++k) {
+        FEWBIT_ASSIGN(std::vector<RuntimeValue> found, sessions[k].run(feeds));
+        for (size_t o = 0; o < found.size(); ++o) {
+          if (!found[o].is_tensor() || found[o].tensor().type() != DType::kFloat32) continue;
+          errors[k].add(wanted[o].tensor().span<float>(), found[o].tensor().span<float>());
+        }
+      }
+    }
+    std::vector<double> sqnr;
+    for (const ErrorStats& e : errors) sqnr.push_back(e.sqnr_db());
+    return sqnr;
   }
 
   Status verify() {
