@@ -27,19 +27,16 @@ std::vector<float> random_floats(int64_t n, unsigned seed) {
   return out;
 }
 
-/// Offset of logical element `index` of dims in a layout (plain or channels-last only).
+/// Offset of logical element `index` of dims in a layout.
 int64_t offset_of(const Dims& dims, Layout layout, const Dims& index) {
-  int64_t offset = index[0];
-  if (layout == Layout::kPlain) offset = offset * dims[1] + index[1];
+  const int64_t block = layout == Layout::kBlocked16c  ? 16
+                        : layout == Layout::kBlocked8c ? 8
+                        : layout == Layout::kPlain     ? 1
+                                                       : dims[1];
+  const int64_t blocks = (dims[1] + block - 1) / block;
+  int64_t offset = index[0] * blocks + index[1] / block;
   for (size_t i = 2; i < dims.size(); ++i) offset = offset * dims[i] + index[i];
-  if (layout == Layout::kChannelsLast) offset = offset * dims[1] + index[1];
-  if (layout == Layout::kBlocked16c) {
-    const int64_t blocks = (dims[1] + 15) / 16;
-    offset = index[0] * blocks + index[1] / 16;
-    for (size_t i = 2; i < dims.size(); ++i) offset = offset * dims[i] + index[i];
-    offset = offset * 16 + index[1] % 16;
-  }
-  return offset;
+  return offset * block + index[1] % block;
 }
 
 bool next(Dims& index, const Dims& dims) {
@@ -227,6 +224,7 @@ TEST(DnnlConv, EveryFusedActivationWithResidual) {
   EXPECT_FALSE(dnnl_can_fuse({UnaryOp::kLog}));
 }
 
+// nChw16c with AVX-512, nChw8c with AVX2.
 TEST(DnnlConv, PreferredLayoutIsReported) {
   DnnlConvSpec s;
   s.src_dims = {1, 32, 14, 14};
