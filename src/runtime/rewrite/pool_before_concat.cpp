@@ -55,6 +55,7 @@ Result<int> pool_before_concat(Graph& graph, const RewriteContext& context) {
   const UseMap uses(graph);
   const std::vector<NodeId> nodes = graph.order();
   for (NodeId id : nodes) changed += move_one(graph, id, uses, context) ? 1 : 0;
+  if (changed > 0) FEWBIT_TRY(graph.sort());
   return changed;
 }
 
