@@ -145,18 +145,18 @@ Piece cut_piece(const Model& model, const std::string& value, const std::set<std
   const Graph& graph = model.graph;
   std::set<NodeId> inside;
   std::set<ValueId> frontier;
-  std::vector<ValueId> todo;
+  std::vector<ValueId> unvisited;
   auto expand = [&](ValueId id) {
     NodeId producer = graph.value(id).producer;
     FEWBIT_CHECK(producer != kNone, graph.value(id).name);
     if (!inside.insert(producer).second) return;
-    for (ValueId in : reads_of(graph, graph.node(producer))) todo.push_back(in);
+    for (ValueId in : reads_of(graph, graph.node(producer))) unvisited.push_back(in);
   };
   const ValueId target = graph.find_value(value);
   expand(target);
-  while (!todo.empty()) {
-    ValueId id = todo.back();
-    todo.pop_back();
+  while (!unvisited.empty()) {
+    ValueId id = unvisited.back();
+    unvisited.pop_back();
     if (graph.value(id).is_constant()) continue;
     const bool cut = cuts.count(graph.value(id).name) != 0;
     if (cut || graph.value(id).producer == kNone) {
