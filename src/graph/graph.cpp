@@ -344,6 +344,14 @@ void Graph::set_input(NodeId id, size_t index, ValueId v) {
   n.inputs[index] = v;
 }
 
+void Graph::set_output(NodeId id, size_t index, ValueId v) {
+  ValueId& out = node(id).outputs.at(index);
+  FEWBIT_CHECK(value(v).producer == kNone, value(v).name);
+  if (out != kNone) value(out).producer = kNone;
+  out = v;
+  value(v).producer = id;
+}
+
 Status Graph::sort() {
   std::vector<int> missing(nodes_.size(), 0);
   std::vector<std::vector<NodeId>> readers(nodes_.size());

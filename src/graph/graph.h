@@ -190,6 +190,8 @@ class Graph {
   /// Graph outputs keep their name: if `from` is a graph output, `to` takes over its name.
   void replace_uses(ValueId from, ValueId to);
   void set_input(NodeId id, size_t index, ValueId value);
+  /// The node gives `value`, which nothing gives yet, in place of its output `index`.
+  void set_output(NodeId id, size_t index, ValueId value);
 
   /// Stable topological sort. Error: names a node on a cycle.
   Status sort();

@@ -249,5 +249,20 @@ TEST(UseMap, AgreesWithConsumers) {
   EXPECT_TRUE(c.g.is_live(holder));
 }
 
+TEST(Graph, SetOutputMovesTheProducer) {
+  Graph g;
+  g.inputs = {g.add_value("x", ValueType::tensor(DType::kFloat32))};
+  const ValueId old_value = g.add_value("old"), new_value = g.add_value("new");
+  Node relu;
+  relu.op_type = "Relu";
+  relu.inputs = g.inputs;
+  relu.outputs = {old_value};
+  const NodeId id = g.add_node(std::move(relu));
+  g.set_output(id, 0, new_value);
+  EXPECT_EQ(g.node(id).output(0), new_value);
+  EXPECT_EQ(g.value(new_value).producer, id);
+  EXPECT_EQ(g.value(old_value).producer, kNone);
+}
+
 }  // namespace
 }  // namespace fewbit

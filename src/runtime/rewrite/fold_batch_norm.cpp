@@ -123,9 +123,7 @@ bool fold_one(Graph& graph, NodeId bn_id, const UseMap& uses, const RewriteConte
   // The convolution now produces what the batch-norm produced, under the batch-norm's name.
   ValueId result = bn.output(0);
   graph.remove_node(bn_id);
-  graph.value(middle).producer = kNone;
-  graph.node(producer).outputs[0] = result;
-  graph.value(result).producer = producer;
+  graph.set_output(producer, 0, result);
   return true;
 }
 

@@ -30,7 +30,6 @@ bool move_one(Graph& graph, NodeId pool_id, const UseMap& uses, const RewriteCon
   }
 
   graph.remove_node(pool_id);
-  graph.value(joined).producer = kNone;
   for (size_t i = 0; i < parts.size(); ++i) {
     ValueType type = graph.value(result).type;
     (*type.shape)[1] = (*graph.value(parts[i]).type.shape)[1];
@@ -43,8 +42,7 @@ bool move_one(Graph& graph, NodeId pool_id, const UseMap& uses, const RewriteCon
     graph.add_node(std::move(part));
     graph.set_input(concat_id, i, out);
   }
-  graph.node(concat_id).outputs[0] = result;
-  graph.value(result).producer = concat_id;
+  graph.set_output(concat_id, 0, result);
   return true;
 }
 
