@@ -55,11 +55,7 @@ Status bind_shapes(Model& model, const std::vector<InputSpec>& specs, Inspection
 // The graph as the executor would have it before it chooses kernels.
 Result<Graph> executed(const Model& model) {
   Graph graph = model.graph;
-  const RewriteContext context;
-  mark_bfloat16(graph);
-  FEWBIT_TRY(fold_constants(graph, context, /*keep_dequantize=*/true));
-  for (const RewriteRow& row : runtime_rewrites()) FEWBIT_TRY(row.apply(graph, context));
-  FEWBIT_TRY(graph.sort());
+  FEWBIT_TRY(apply_runtime_rewrites(graph, {}));
   FEWBIT_TRY(infer_graph(graph));
   return graph;
 }

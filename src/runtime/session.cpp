@@ -90,12 +90,7 @@ Result<Graph> Session::State::rewritten() const {
   Graph graph = model.graph;
   if (!options.optimize) return graph;
   RewriteContext context{{watched.begin(), watched.end()}, options.seed};
-  mark_bfloat16(graph);
-  FEWBIT_TRY(fold_constants(graph, context, /*keep_dequantize=*/true));
-  for (const RewriteRow& row : runtime_rewrites()) {
-    auto changed = row.apply(graph, context);
-    if (!changed.ok()) return std::move(changed).error().with_context(row.name);
-  }
+  FEWBIT_TRY(apply_runtime_rewrites(graph, context));
   // Weights that no integer operator took over are floats from here on.
   FEWBIT_TRY(fold_constants(graph, context, /*keep_dequantize=*/false));
   FEWBIT_TRY(graph.sort());

@@ -360,11 +360,7 @@ class DynamicFuser {
 
 Result<int> fuse_dynamic(Graph& graph, const RewriteContext& context) {
   int fused = DynamicFuser(graph, context).run();
-  if (fused > 0) {
-    FEWBIT_TRY(graph.sort());
-    FEWBIT_ASSIGN(int removed, remove_dead_nodes(graph, context));
-    static_cast<void>(removed);
-  }
+  if (fused > 0) FEWBIT_TRY(sort_and_sweep(graph, context));
   return fused;
 }
 

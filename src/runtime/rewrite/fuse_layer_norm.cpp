@@ -42,7 +42,6 @@ class Matcher {
     norm.outputs = {result};
     graph_.remove_node(div_id);
     for (NodeId id : absorbed) graph_.remove_node(id);
-    graph_.value(result).producer = kNone;
     graph_.add_node(std::move(norm));
     return true;
   }
@@ -132,11 +131,7 @@ Result<int> fuse_layer_norm(Graph& graph, const RewriteContext& context) {
   for (NodeId id : order) {
     if (graph.is_live(id) && graph.node(id).is("Div")) fused += matcher.fuse(id) ? 1 : 0;
   }
-  if (fused > 0) {
-    FEWBIT_TRY(graph.sort());
-    FEWBIT_ASSIGN(int removed, remove_dead_nodes(graph, context));
-    static_cast<void>(removed);
-  }
+  if (fused > 0) FEWBIT_TRY(sort_and_sweep(graph, context));
   return fused;
 }
 

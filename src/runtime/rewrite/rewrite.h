@@ -34,6 +34,12 @@ struct RewriteRow {
 /// In the order in which they run.
 std::span<const RewriteRow> runtime_rewrites();
 
+/// All of them, constants folded before them; sorted. Errors name the rewrite.
+Status apply_runtime_rewrites(Graph& graph, const RewriteContext& context);
+
+/// What a rewrite that fused nodes ends with: sorts, then removes what only they read.
+Status sort_and_sweep(Graph& graph, const RewriteContext& context);
+
 /// Nodes whose inputs are all constants (and Shape/Size of static shapes) become constants.
 /// DequantizeLinear of constants is left alone while `keep_dequantize` is true: int8 patterns need
 /// it.

@@ -14,4 +14,20 @@ std::span<const RewriteRow> runtime_rewrites() {
   return kRows;
 }
 
+Status apply_runtime_rewrites(Graph& graph, const RewriteContext& context) {
+  mark_bfloat16(graph);
+  FEWBIT_TRY(fold_constants(graph, context, /*keep_dequantize=*/true));
+  for (const RewriteRow& row : runtime_rewrites()) {
+    auto changed = row.apply(graph, context);
+    if (!changed.ok()) return std::move(changed).error().with_context(row.name);
+  }
+  return graph.sort();
+}
+
+Status sort_and_sweep(Graph& graph, const RewriteContext& context) {
+  FEWBIT_TRY(graph.sort());
+  FEWBIT_TRY(remove_dead_nodes(graph, context));
+  return {};
+}
+
 }  // namespace fewbit
