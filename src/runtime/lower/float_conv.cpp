@@ -2,6 +2,7 @@
 // channels-last activations, with the residual addition and the activation behind them fused.
 
 #include "kernels/dnnl/dnnl.h"
+#include "runtime/lower/bfloat16.h"
 #include "runtime/lower/tables.h"
 #include "runtime/lower/unary_of.h"
 #include "runtime/lower/window.h"
@@ -45,13 +46,6 @@ ValueId absorb_addition(Lowering& lowering, ValueId value, ValueId& other) {
   return add.output(0);
 }
 
-// What oneDNN has only as a plain loop is slower than float32.
-template <typename Primitive>
-std::optional<Primitive> fast_or_none(Result<Primitive> primitive) {
-  if (!primitive.ok() || primitive->implementation().rfind("ref", 0) == 0) return std::nullopt;
-  return std::move(*primitive);
-}
-
 template <typename Primitive>
 Result<bool> lower_conv(Lowering& lowering, const Node& node, int64_t weight_channel_axis) {
   const Graph& graph = lowering.graph();
@@ -93,24 +87,15 @@ Result<bool> lower_conv(Lowering& lowering, const Node& node, int64_t weight_cha
     result = activation->result;
   }
   const float* bias_values = bias == nullptr ? nullptr : bias->data<float>();
-  std::optional<Primitive> conv;
-  if (lowering.computes_in_bfloat16(node)) {
-    spec.type = DType::kBfloat16;
-    spec.dst_type = lowering.wanted_as_bfloat16(result) ? DType::kBfloat16 : DType::kFloat32;
-    conv = fast_or_none(Primitive::create(spec, w->data<float>(), bias_values));
-  }
-  if (!conv) {
-    spec.type = DType::kFloat32;
-    spec.dst_type.reset();
-    FEWBIT_ASSIGN(conv, Primitive::create(spec, w->data<float>(), bias_values));
-  }
+  FEWBIT_ASSIGN(Primitive conv, create_in_best_type(lowering, node, result, spec, [&] {
+                  return Primitive::create(spec, w->data<float>(), bias_values);
+                }));
   const DType stored = spec.dst_type.value_or(spec.type);
   SlotId source = lowering.use(node.input(0), Layout::kChannelsLast, spec.type);
   SlotId residual =
       spec.post.add_residual ? lowering.use(other, Layout::kChannelsLast, stored) : kNone;
   SlotId target = lowering.define(result, Layout::kChannelsLast, stored);
-  auto step =
-      std::make_unique<FloatConvStep<Primitive>>(std::move(*conv), source, residual, target);
+  auto step = std::make_unique<FloatConvStep<Primitive>>(std::move(conv), source, residual, target);
   step->weight_bytes = bytes_of(spec.type, w->elements());
   int64_t per_output = w->elements() / w->dim(weight_channel_axis);
   step->macs =

@@ -3,6 +3,7 @@
 
 #include "kernels/dnnl/dnnl.h"
 #include "numerics/convert.h"
+#include "runtime/lower/bfloat16.h"
 #include "runtime/lower/tables.h"
 #include "runtime/lower/unary_of.h"
 
@@ -40,6 +41,17 @@ struct Operands {
   const Tensor* bias = nullptr;
 };
 
+// `constant`: the float32 matrix b, or nullptr where it is computed: then it is no bfloat16.
+Result<DnnlMatMul> create_product(const DnnlMatMulSpec& spec, const Tensor* constant,
+                                  const float* bias) {
+  if (spec.type == DType::kFloat32) {
+    return DnnlMatMul::create(spec, constant == nullptr ? nullptr : constant->raw(), bias);
+  }
+  if (constant == nullptr) return unsupported("a product of two activations in bfloat16");
+  FEWBIT_ASSIGN(const Tensor weights, cast(*constant, spec.type));
+  return DnnlMatMul::create(spec, weights.raw(), bias);
+}
+
 // `p` is complete but for what is behind the product.
 Result<bool> lower_product(Lowering& lowering, const Node& node, Operands p) {
   const Graph& graph = lowering.graph();
@@ -74,24 +86,13 @@ Result<bool> lower_product(Lowering& lowering, const Node& node, Operands p) {
     result = activation->result;
   }
   const float* bias = p.bias == nullptr ? nullptr : p.bias->data<float>();
-  std::optional<DnnlMatMul> product;
-  if (lowering.computes_in_bfloat16(node) && constant != nullptr) {
-    spec.type = DType::kBfloat16;
-    spec.dst_type = lowering.wanted_as_bfloat16(result) ? DType::kBfloat16 : DType::kFloat32;
-    FEWBIT_ASSIGN(const Tensor weights, cast(*constant, DType::kBfloat16));
-    auto made = DnnlMatMul::create(spec, weights.raw(), bias);
-    if (made.ok() && made->implementation().rfind("ref", 0) != 0) product = std::move(*made);
-  }
-  if (!product) {
-    spec.type = DType::kFloat32;
-    spec.dst_type.reset();
-    FEWBIT_ASSIGN(product,
-                  DnnlMatMul::create(spec, constant == nullptr ? nullptr : constant->raw(), bias));
-  }
+  FEWBIT_ASSIGN(DnnlMatMul product, create_in_best_type(lowering, node, result, spec, [&] {
+                  return create_product(spec, constant, bias);
+                }));
   SlotId a = lowering.use(node.input(0), Layout::kPlain, spec.type);
   SlotId b = constant == nullptr ? lowering.use(node.input(1), Layout::kPlain) : kNone;
   SlotId c = lowering.define(result, Layout::kPlain, spec.dst_type.value_or(spec.type));
-  auto step = std::make_unique<FloatProductStep>(std::move(*product), a, b, c);
+  auto step = std::make_unique<FloatProductStep>(std::move(product), a, b, c);
   step->macs = elements_of(out) * k;
   if (constant != nullptr) step->weight_bytes = bytes_of(spec.type, constant->elements());
   lowering.add(std::move(step), node);
