@@ -107,20 +107,15 @@ void give_bias(Graph& graph, NodeId id, int64_t channels) {
   graph.set_input(id, 2, bias);
 }
 
-int64_t out_channels(const Graph& graph, const Node& node) {
-  const Tensor& w = *graph.constant(node.input(1));
-  return node.is("Gemm") && node.get_int("transB", 0) == 0 ? w.dim(1) : w.dim(0);
-}
-
 // b1 - c, b2 + W2 c.
 void move_biases(Graph& graph, const LayerPair& pair, const std::vector<double>& c) {
   give_bias(graph, pair.first, pair.channels);
-  give_bias(graph, pair.second, out_channels(graph, graph.node(pair.second)));
+  give_bias(graph, pair.second, output_channels(graph, graph.node(pair.second)));
   const Node& second = graph.node(pair.second);
   WeightCopies weights(graph);
   float* b1 = weights.bias(graph.node(pair.first));
   for (size_t i = 0; i < c.size(); ++i) b1[i] = static_cast<float>(b1[i] - c[i]);
-  std::vector<double> shift(static_cast<size_t>(out_channels(graph, second)), 0.0);
+  std::vector<double> shift(static_cast<size_t>(output_channels(graph, second)), 0.0);
   for_each_weight(second, weights.of(second.input(1)), [&](int64_t row, int64_t ch, float w) {
     shift[static_cast<size_t>(row)] += w * c[static_cast<size_t>(ch)];
   });

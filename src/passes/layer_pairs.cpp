@@ -4,12 +4,13 @@
 #include <cmath>
 
 namespace fewbit {
-namespace {
 
-int64_t out_channels(const Graph& graph, const Node& node) {
+int64_t output_channels(const Graph& graph, const Node& node) {
   const Tensor* w = graph.constant(node.input(1));
   return node.is("Gemm") && node.get_int("transB", 0) == 0 ? w->dim(1) : w->dim(0);
 }
+
+namespace {
 
 int64_t in_channels(const Graph& graph, const Node& node) {
   const Tensor* w = graph.constant(node.input(1));
@@ -32,7 +33,7 @@ bool has_float_weight(const Graph& graph, const Node& node) {
                   ? w->rank() >= 3
                   : node.is("Gemm") && w->rank() == 2 && node.get_int("transA", 0) == 0 &&
                         node.get_float("alpha", 1) == 1 && node.get_float("beta", 1) == 1;
-  return fits && has_bias_per_channel(graph, node, out_channels(graph, node));
+  return fits && has_bias_per_channel(graph, node, output_channels(graph, node));
 }
 
 }  // namespace
@@ -51,7 +52,7 @@ std::vector<LayerPair> find_layer_pairs(const Graph& graph,
   for (NodeId id : graph.order()) {
     const Node& node = graph.node(id);
     if (!is_layer(node)) continue;
-    LayerPair pair{id, {}, uses.single_consumer(node.output(0)), out_channels(graph, node)};
+    LayerPair pair{id, {}, uses.single_consumer(node.output(0)), output_channels(graph, node)};
     ValueId value = node.output(0);
     while (pair.second != kNone && passes(graph, graph.node(pair.second)) &&
            graph.node(pair.second).input(0) == value) {

@@ -24,6 +24,9 @@ struct LayerPair {
 std::vector<LayerPair> find_layer_pairs(const Graph& graph,
                                         bool (*passes)(const Graph& graph, const Node& node));
 
+/// Of a Conv or Gemm with a constant weight.
+int64_t output_channels(const Graph& graph, const Node& node);
+
 /// Owned float copies of weights and biases while a pass changes them.
 class WeightCopies {
  public:
