@@ -317,13 +317,8 @@ Run add_bench(Arguments& arguments) {
               "dimensions that the model leaves open are --batch (the first) and 1")
       .type_name("NAME=1,3,224,224|FILE.npy")
       .one_value();
-  arguments.option("--batch", options->batch, "Samples per run, where the model leaves it open")
-      .range(1, int64_t{1} << 20)
-      .show_default()
-      .type_name("N");
-  arguments.option("--threads", options->threads, "Threads (default: all processors)")
-      .range(0, 4096)
-      .type_name("N");
+  add_batch(arguments, options->batch);
+  add_threads(arguments, options->threads);
   arguments.option("--seconds", options->seconds, "How long to measure")
       .real_range(0.0, 86400.0)
       .show_default()

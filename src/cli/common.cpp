@@ -30,6 +30,19 @@ std::optional<Dims> parse_dims(std::string_view text) {
 
 }  // namespace
 
+void add_threads(Arguments& arguments, int& threads) {
+  arguments.option("--threads", threads, "Threads (default: all processors)")
+      .range(0, 4096)
+      .type_name("N");
+}
+
+void add_batch(Arguments& arguments, int64_t& batch) {
+  arguments.option("--batch", batch, "Samples per run, where the model leaves it open")
+      .range(1, int64_t{1} << 20)
+      .show_default()
+      .type_name("N");
+}
+
 Result<Model> load_model(const std::string& path) {
   std::vector<std::string> notes;
   OnnxReadOptions options;

@@ -7,10 +7,15 @@
 #include <vector>
 
 #include "base/result.h"
+#include "cli/arguments.h"
 #include "report/json.h"
 #include "runtime/session.h"
 
 namespace fewbit::cli {
+
+/// --threads and --batch, the same in every subcommand that has them.
+void add_threads(Arguments& arguments, int& threads);
+void add_batch(Arguments& arguments, int64_t& batch);
 
 /// Reads an ONNX model; what the file holds beyond what is kept is noted on stderr.
 Result<Model> load_model(const std::string& path);

@@ -85,9 +85,7 @@ Run add_compare(Arguments& arguments) {
       .range(0, int64_t{1} << 62)
       .show_default()
       .type_name("N");
-  arguments.option("--threads", command->threads, "Threads (default: all processors)")
-      .range(0, 4096)
-      .type_name("N");
+  add_threads(arguments, command->threads);
   arguments.flag("--json", command->json, "Print the result as one JSON object");
   return [command] { return compare_models(*command); };
 }

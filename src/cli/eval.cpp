@@ -105,13 +105,8 @@ Run add_eval(Arguments& arguments) {
               "with its 95 % interval and McNemar's test, SQNR of the logits (also without "
               "labels)")
       .type_name("MODEL");
-  arguments.option("--batch", options->batch, "Samples per run, where the model leaves it open")
-      .range(1, int64_t{1} << 20)
-      .show_default()
-      .type_name("N");
-  arguments.option("--threads", options->threads, "Threads (default: all processors)")
-      .range(0, 4096)
-      .type_name("N");
+  add_batch(arguments, options->batch);
+  add_threads(arguments, options->threads);
   arguments.option("--limit", options->limit, "At most so many samples (default: the data set's)")
       .range(1, int64_t{1} << 62)
       .type_name("N");

@@ -111,9 +111,7 @@ Run add_run(Arguments& arguments) {
               "Folder for the outputs: NAME.npy each, with _ for / in names")
       .required()
       .type_name("DIR");
-  arguments.option("--threads", options->threads, "Threads (default: all processors)")
-      .range(0, 4096)
-      .type_name("N");
+  add_threads(arguments, options->threads);
   arguments.flag("--json", options->json, "Print what was written as one JSON object");
   return [options] { return run_model(*options); };
 }
