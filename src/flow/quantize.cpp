@@ -99,16 +99,16 @@ class Run {
     return {};
   }
 
-  // The calibration samples as feeds of `session`, at most `limit` of them (0: all).
-  Result<BatchSource> batches(const Session& session, int64_t limit) const {
-    FEWBIT_ASSIGN(SampleFeeder feeder, SampleFeeder::create(session, *data_));
+  // The calibration samples as the model's feeds, at most `limit` of them (0: all).
+  BatchSource batches(int64_t limit) const {
+    const SampleFeeder& feeder = *feeder_;
     int64_t size = feeder.fixed_batch() > 0 ? feeder.fixed_batch() : recipe_.calibration_batch;
     int64_t whole = (limit + size - 1) / size * size;  // full batches
     int64_t samples = limit > 0 ? std::min(whole, data_->size()) : data_->size();
     BatchSource source;
     source.count = (samples + size - 1) / size;
     const DataSet* data = &*data_;
-    source.get = [=](int64_t i) -> Result<Feeds> {
+    source.get = [=, &feeder](int64_t i) -> Result<Feeds> {
       int64_t begin = i * size;
       int64_t count = std::min(size, samples - begin);
       FEWBIT_ASSIGN(Batch batch, data->batch(begin, count));
@@ -120,10 +120,10 @@ class Run {
   // One small batch that the passes are verified on: real data, or zeros where there is none.
   Result<Feeds> probe(const Session& session) const {
     if (data_) {
-      FEWBIT_ASSIGN(SampleFeeder feeder, SampleFeeder::create(session, *data_));
-      int64_t count = std::min<int64_t>(data_->size(), std::max<int64_t>(feeder.fixed_batch(), 2));
+      int64_t count =
+          std::min<int64_t>(data_->size(), std::max<int64_t>(feeder_->fixed_batch(), 2));
       FEWBIT_ASSIGN(Batch batch, data_->batch(0, count));
-      return feeder.feeds(batch, 0, count);
+      return feeder_->feeds(batch, 0, count);
     }
     Feeds feeds;
     for (const auto& [name, type] : session.inputs()) {
@@ -148,11 +148,14 @@ class Run {
     options.threads = static_cast<int>(recipe_.threads);
     original_ = model_;
     FEWBIT_ASSIGN(Session session, Session::create(model_, session_options()));
+    if (data_) {
+      FEWBIT_ASSIGN(feeder_, SampleFeeder::create(session, *data_));
+    }
     // Narrower activations are what it is for: without static ones there is nothing to gain.
     options.absorb_bias = needs_data() && recipe_.absorb_bias;
     if (options.absorb_bias) {
       constexpr int64_t kMomentSamples = 64;
-      FEWBIT_ASSIGN(options.calibration, batches(session, kMomentSamples));
+      options.calibration = batches(kMomentSamples);
     }
     FEWBIT_ASSIGN(Feeds feeds, probe(session));
     FEWBIT_ASSIGN(report_.passes, prepare(model_, options, feeds));
@@ -199,7 +202,7 @@ class Run {
     observers.listen(listeners);
     std::map<std::string, LayerStatistics> statistics;
     FEWBIT_ASSIGN(Session session, Session::create(model_, session_options()));
-    FEWBIT_ASSIGN(BatchSource bias_source, batches(session, recipe_.bias_samples));
+    const BatchSource bias_source = batches(recipe_.bias_samples);
     if (recipe_.bias_correction != "none") {
       for (const LayerPlacement& layer : placement_.layers) {
         if (!layer.weighted) continue;
@@ -216,8 +219,7 @@ class Run {
                           });
       }
     }
-    FEWBIT_ASSIGN(BatchSource source, batches(session, 0));
-    FEWBIT_TRY(stream(session, source, listeners, "calibrate"));
+    FEWBIT_TRY(stream(session, batches(0), listeners, "calibrate"));
     RangeTarget target{bits_of(scheme_.activation_type), scheme_.activation_symmetric};
     FEWBIT_ASSIGN(ranges_, observers.ranges(target));
     for (const auto& [name, s] : statistics) means_[name] = s.means();
@@ -235,12 +237,7 @@ class Run {
     make_node_names_unique(quantized_.graph);
     layers_ = std::move(quantized.layers);
     if (!needs_data() || recipe_.bias_correction == "none") return {};
-    BatchSource source;
-    {
-      FEWBIT_ASSIGN(Session session, Session::create(quantized_, session_options()));
-      FEWBIT_ASSIGN(source, batches(session, recipe_.bias_samples));
-      source = remembered(std::move(source), kRememberedBytes);
-    }
+    const BatchSource source = remembered(batches(recipe_.bias_samples), kRememberedBytes);
     auto corrected = [&](bool empirical) -> Result<Model> {
       Model model = quantized_;
       FEWBIT_TRY(correct_bias(model, layers_, means_, empirical ? &source : nullptr,
@@ -384,6 +381,7 @@ class Run {
   QuantScheme scheme_;
   Model original_, model_, quantized_;  // as read; prepared; with quantizers
   std::optional<DataSet> data_;
+  std::optional<SampleFeeder> feeder_;  // of data_, for the model's inputs
   Placement placement_;
   Ranges ranges_;
   InputMeans means_;
