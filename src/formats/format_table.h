@@ -1,0 +1,12 @@
+#pragma once
+// The rows that make up the table: each is defined in the file of its family.
+
+#include <span>
+
+#include "formats/format.h"
+
+namespace fewbit::formats {
+
+std::span<const FormatRow> half_rows();  ///< fp16, bf16
+
+}  // namespace fewbit::formats
