@@ -205,9 +205,7 @@ Result<PackedMatrix> encode(const Format& format, const EncodeInput& in,
   FEWBIT_TRY(check_values(in));
   PackedMatrix out = make_packed(format, in.rows, in.cols);
   if (format.row->prepare != nullptr) FEWBIT_TRY(format.row->prepare(in, options, out));
-  // A scale for the whole matrix is found by one thread: its sums have one order.
-  const int64_t step =
-      format.group_elems == Format::kPerTensor ? in.rows : rows_per_task(in.rows, in.cols);
+  const int64_t step = rows_per_task(in.rows, in.cols);
   std::mutex mutex;
   std::optional<Error> failure;
   int64_t failed_row = in.rows;  // of several, the first is reported, whatever the timing

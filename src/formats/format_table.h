@@ -7,6 +7,10 @@
 
 namespace fewbit::formats {
 
-std::span<const FormatRow> half_rows();  ///< fp16, bf16
+std::span<const FormatRow> half_rows();        ///< fp16, bf16
+std::span<const FormatRow> integer_rows();     ///< int8 .. int2, uint8 .. uint2
+std::span<const FormatRow> float_rows();       ///< fp8, fp6, fp4, MX, NVFP4
+std::span<const FormatRow> nonuniform_rows();  ///< nf4, powers of two and their sums
+std::span<const FormatRow> ternary_rows();     ///< ternary, binary
 
 }  // namespace fewbit::formats

@@ -1,0 +1,21 @@
+// level_kernels_impl.h for AVX2.
+
+#include <array>
+#include <bit>
+#include <cstdint>
+#include <cstring>
+
+#include "formats/level_kernels.h"
+
+#pragma GCC target("avx2")
+namespace fewbit::formats {
+namespace {
+#include "formats/level_kernels_impl.h"
+}  // namespace
+
+LevelKernels level_kernels_avx2() {
+  const bool runs_here = __builtin_cpu_supports("avx2") != 0;
+  return kernels("avx2", runs_here);
+}
+
+}  // namespace fewbit::formats

@@ -1,0 +1,20 @@
+// level_kernels_impl.h for any x86-64 processor (SSE2).
+
+#include <array>
+#include <bit>
+#include <cstdint>
+#include <cstring>
+
+#include "formats/level_kernels.h"
+
+namespace fewbit::formats {
+namespace {
+#include "formats/level_kernels_impl.h"
+}  // namespace
+
+LevelKernels level_kernels_base() {
+  const bool runs_here = true;
+  return kernels("base", runs_here);
+}
+
+}  // namespace fewbit::formats

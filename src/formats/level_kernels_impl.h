@@ -1,0 +1,254 @@
+// Included by one file per instruction set, inside its own anonymous namespace and under its own
+// #pragma GCC target; never elsewhere. Vectors of 16 floats are the compiler's own (GNU vector
+// extension): one register with AVX-512, two with AVX2, four with SSE. No sum crosses lanes and no
+// product is contracted with a sum, so all give the same bits.
+
+using F = float __attribute__((vector_size(64)));
+using I = int32_t __attribute__((vector_size(64)));
+
+inline F splat(float x) {
+  return x - F{};
+}
+inline F load(const float* p) {
+  F x;
+  std::memcpy(&x, p, sizeof(x));
+  return x;
+}
+inline F load(const Lanes& lanes) {
+  return load(lanes.v.data());
+}
+inline void store(Lanes& lanes, F x) {
+  std::memcpy(lanes.v.data(), &x, sizeof(x));
+}
+inline F min(F a, F b) {
+  return a < b ? a : b;
+}
+inline F max(F a, F b) {
+  return a > b ? a : b;
+}
+inline I bits(F x) {
+  return __builtin_bit_cast(I, x);
+}
+inline F as_float(I x) {
+  return __builtin_bit_cast(F, x);
+}
+
+// 1.5 * 2^23: adding it to a number below 2^22 and taking it away again rounds to an integer, ties
+// to even.
+constexpr float kRounder = 12582912.0F;
+
+struct IntegerSnap {
+  F low, high, zero;
+  IntegerSnap(const LevelGrid& grid, const Lanes& zeros) {
+    zero = load(zeros);
+    const float top = static_cast<float>((1 << grid.bits) - 1);
+    low = grid.zero_point ? -zero : splat(static_cast<float>(grid.first));
+    high = top - zero;
+  }
+  F level(F x) const { return (min(max(x, low), high) + kRounder) - kRounder; }
+  I code(F x) const { return __builtin_convertvector(level(x) + zero, I); }
+};
+
+// The power of two below |x| gives the distance of neighbouring levels there; adding 1.5 * 2^23
+// times that distance rounds to it.
+struct FloatSnap {
+  float max_level, smallest_normal, rounder;
+  int mantissa_bits, bias, total_bits;
+  FloatSnap(const LevelGrid& grid, const Lanes&)
+      : max_level(grid.max),
+        smallest_normal(std::bit_cast<float>((128 - grid.bias) << 23)),
+        rounder(kRounder / static_cast<float>(1 << grid.mantissa_bits)),
+        mantissa_bits(grid.mantissa_bits),
+        bias(grid.bias),
+        total_bits(grid.bits) {}
+  F magnitude(F x) const {
+    const F a = min(as_float(bits(x) & 0x7fffffff), splat(max_level));
+    const F power = max(as_float(bits(a) & 0x7f800000), splat(smallest_normal));
+    const F shift = power * rounder;
+    return (a + shift) - shift;
+  }
+  F level(F x) const { return as_float(bits(magnitude(x)) | (bits(x) & INT32_MIN)); }
+  I code(F x) const {
+    const F a = magnitude(x);
+    const I normal = (bits(a) >> (23 - mantissa_bits)) - ((127 - bias) << mantissa_bits);
+    // 2^(bias - 1 + mantissa_bits) levels to 1 below the smallest normal number.
+    const float steps = static_cast<float>(1 << mantissa_bits) / smallest_normal;
+    const I subnormal = __builtin_convertvector(a * steps, I);
+    const I unsigned_code = a < splat(smallest_normal) ? subnormal : normal;
+    return unsigned_code | (bits(x) < 0 ? I{} + (1 << (total_bits - 1)) : I{});
+  }
+};
+
+struct TableSnap {
+  int count;
+  std::array<float, LevelGrid::kMaxLevels> levels, thresholds{};
+  std::array<int32_t, LevelGrid::kMaxLevels> codes_of;
+  TableSnap(const LevelGrid& grid, const Lanes&) : count(grid.count), levels(grid.levels) {
+    for (size_t i = 0; i < LevelGrid::kMaxLevels; ++i) codes_of[i] = grid.codes[i];
+    for (size_t i = 1; i < static_cast<size_t>(count); ++i) {
+      thresholds[i - 1] = (levels[i - 1] + levels[i]) * 0.5F;
+    }
+  }
+  F level(F x) const {
+    F y = splat(levels[0]);
+    for (size_t i = 1; i < static_cast<size_t>(count); ++i) {
+      y = x > splat(thresholds[i - 1]) ? splat(levels[i]) : y;
+    }
+    return y;
+  }
+  I code(F x) const {
+    I c = I{} + codes_of[0];
+    for (size_t i = 1; i < static_cast<size_t>(count); ++i) {
+      c = x > splat(thresholds[i - 1]) ? I{} + codes_of[i] : c;
+    }
+    return c;
+  }
+};
+
+template <typename Visit>
+void with_snap(const LevelGrid& grid, const Lanes& zero, const Visit& visit) {
+  switch (grid.kind) {
+    case LevelGrid::Kind::kInteger:
+      visit(IntegerSnap(grid, zero));
+      return;
+    case LevelGrid::Kind::kFloat:
+      visit(FloatSnap(grid, zero));
+      return;
+    case LevelGrid::Kind::kTable:
+      visit(TableSnap(grid, zero));
+      return;
+  }
+}
+
+enum class Weighting { kNone, kShared, kPerLane };
+
+template <Weighting W, bool Moments, typename Snap>
+void evaluate_as(const Snap& snap, const BlockTile& tile, F scale, LaneErrors& out) {
+  const F inverse = 1.0F / scale;
+  F error{};
+  F gradient{};
+  F curvature{};
+  for (int64_t j = 0; j < tile.n; ++j) {
+    const F x = load(tile.x + j * kLanes);
+    const F q = snap.level(x * inverse);
+    const F rest = x - scale * q;
+    if constexpr (W == Weighting::kNone) {
+      error += rest * rest;
+      if constexpr (Moments) {
+        gradient += q * rest;
+        curvature += q * q;
+      }
+    } else {
+      const F w = W == Weighting::kShared ? splat(tile.weight[j]) : load(tile.weight + j * kLanes);
+      const F wr = w * rest;
+      error += wr * rest;
+      if constexpr (Moments) {
+        gradient += wr * q;
+        curvature += w * q * q;
+      }
+    }
+  }
+  store(out.error, error);
+  if constexpr (Moments) {
+    store(out.gradient, gradient);
+    store(out.curvature, curvature);
+  }
+}
+
+void evaluate(const LevelGrid& grid, const BlockTile& tile, const Lanes& scale, const Lanes& zero,
+              bool moments, LaneErrors& out) {
+  with_snap(grid, zero, [&](const auto& snap) {
+    const F s = load(scale) * grid.unit;
+    if (tile.weight == nullptr) {
+      moments ? evaluate_as<Weighting::kNone, true>(snap, tile, s, out)
+              : evaluate_as<Weighting::kNone, false>(snap, tile, s, out);
+    } else if (tile.weight_per_lane) {
+      moments ? evaluate_as<Weighting::kPerLane, true>(snap, tile, s, out)
+              : evaluate_as<Weighting::kPerLane, false>(snap, tile, s, out);
+    } else {
+      moments ? evaluate_as<Weighting::kShared, true>(snap, tile, s, out)
+              : evaluate_as<Weighting::kShared, false>(snap, tile, s, out);
+    }
+  });
+}
+
+struct Square {
+  F row[kLanes];
+};
+
+inline void exchange(Square& m, int step, const I& low, const I& high) {
+  for (int i = 0; i < kLanes; ++i) {
+    if ((i & step) != 0) continue;
+    const F a = m.row[i];
+    const F b = m.row[i + step];
+    m.row[i] = __builtin_shuffle(a, b, low);
+    m.row[i + step] = __builtin_shuffle(a, b, high);
+  }
+}
+
+// 16 x 16 elements at a time: four rounds in which halves of pairs of registers change places.
+inline void transpose(Square& m) {
+  exchange(m, 8, I{0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23},
+           I{8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31});
+  exchange(m, 4, I{0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27},
+           I{4, 5, 6, 7, 20, 21, 22, 23, 12, 13, 14, 15, 28, 29, 30, 31});
+  exchange(m, 2, I{0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29},
+           I{2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31});
+  exchange(m, 1, I{0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30},
+           I{1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29, 15, 31});
+}
+
+void load_tile(const float* rows, int64_t stride, int row_count, int64_t n, float* tile) {
+  int64_t j = 0;
+  for (; j + kLanes <= n; j += kLanes) {
+    Square m{};
+    for (int l = 0; l < row_count; ++l) m.row[l] = load(rows + l * stride + j);
+    transpose(m);
+    std::memcpy(tile + j * kLanes, &m, sizeof(m));
+  }
+  for (; j < n; ++j) {
+    for (int l = 0; l < kLanes; ++l) {
+      tile[j * kLanes + l] = l < row_count ? rows[l * stride + j] : 0;
+    }
+  }
+}
+
+void extremes(const BlockTile& tile, Lanes& low, Lanes& high) {
+  F least = load(tile.x);
+  F most = least;
+  for (int64_t j = 1; j < tile.n; ++j) {
+    const F x = load(tile.x + j * kLanes);
+    least = min(least, x);
+    most = max(most, x);
+  }
+  store(low, least);
+  store(high, most);
+}
+
+void codes(const LevelGrid& grid, const BlockTile& tile, const Lanes& scale, const Lanes& zero,
+           int lane_count, int64_t stride, uint8_t* out) {
+  with_snap(grid, zero, [&](const auto& snap) {
+    const F inverse = 1.0F / (load(scale) * grid.unit);
+    int64_t j = 0;
+    for (; j + kLanes <= tile.n; j += kLanes) {
+      Square m;
+      for (int k = 0; k < kLanes; ++k) {
+        m.row[k] = as_float(snap.code(load(tile.x + (j + k) * kLanes) * inverse));
+      }
+      transpose(m);
+      for (int l = 0; l < lane_count; ++l) {
+        using Bytes = uint8_t __attribute__((vector_size(16)));
+        const Bytes bytes = __builtin_convertvector(bits(m.row[l]), Bytes);
+        std::memcpy(out + l * stride + j, &bytes, sizeof(bytes));
+      }
+    }
+    for (; j < tile.n; ++j) {
+      const I c = snap.code(load(tile.x + j * kLanes) * inverse);
+      for (int l = 0; l < lane_count; ++l) out[l * stride + j] = static_cast<uint8_t>(c[l]);
+    }
+  });
+}
+
+LevelKernels kernels(std::string_view name, bool runs_here) {
+  return {name, runs_here, load_tile, extremes, evaluate, codes};
+}
