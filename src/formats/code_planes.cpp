@@ -72,6 +72,11 @@ void unpack_chunk(const uint8_t* bytes, int64_t m, int bits, uint8_t* codes) {
 
 void pack_planes(const uint8_t* codes, int64_t count, int bits, uint8_t* bytes) {
   int64_t at = 0;
+  if (bits == 8) {
+    at = count / kPlaneChunk * kPlaneChunk;
+    std::memcpy(bytes, codes, static_cast<size_t>(at));
+    bytes += at;
+  }
   for (; at + kPlaneChunk <= count; at += kPlaneChunk) {
     pack_chunk(codes + at, kPlaneChunk, bits, bytes);
     bytes += kPlaneChunk * bits / 8;
@@ -83,6 +88,10 @@ void pack_planes(const uint8_t* codes, int64_t count, int bits, uint8_t* bytes) 
 }
 
 void unpack_planes(const uint8_t* bytes, int64_t count, int bits, uint8_t* codes) {
+  if (bits == 8) {
+    std::memcpy(codes, bytes, static_cast<size_t>(count));
+    return;
+  }
   std::memset(codes, 0, static_cast<size_t>(count));
   int64_t at = 0;
   for (; at + kPlaneChunk <= count; at += kPlaneChunk) {

@@ -3,13 +3,13 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
 #include <mutex>
 #include <optional>
 
 #include "base/check.h"
 #include "base/text.h"
+#include "formats/level_kernels.h"
 
 namespace fewbit {
 namespace {
@@ -62,19 +62,47 @@ bool set_scale(Format& format, std::string_view text) {
   return true;
 }
 
-Status check_values(const EncodeInput& in) {
-  for (size_t i = 0; i < in.values.size(); ++i) {
-    if (std::isfinite(in.values[i])) [[likely]]
-      continue;
-    const auto at = static_cast<int64_t>(i);
-    return bad_input("the weight in row {}, column {} is {}: only finite weights have codes",
-                     at / in.cols, at % in.cols, in.values[i]);
-  }
+Status check_rows(const EncodeInput& in, int64_t row_begin, int64_t row_end) {
+  const auto from = static_cast<size_t>(row_begin * in.cols);
+  const auto values = in.values.subspan(from, static_cast<size_t>((row_end - row_begin) * in.cols));
+  if (formats::level_kernels().all_finite(values.data(), static_cast<int64_t>(values.size())))
+      [[likely]]
+    return {};
+  const auto wrong =
+      std::find_if(values.begin(), values.end(), [](float x) { return !std::isfinite(x); });
+  const int64_t at = static_cast<int64_t>(wrong - values.begin()) + row_begin * in.cols;
+  return bad_input("the weight in row {}, column {} is {}: only finite weights have codes",
+                   at / in.cols, at % in.cols, *wrong);
+}
+
+Status check_importance(const EncodeInput& in) {
   for (size_t i = 0; i < in.importance.size(); ++i) {
     if (in.importance[i] >= 0 && std::isfinite(in.importance[i])) [[likely]]
       continue;
     return bad_input("importance {} is {}: expected finite values from 0 up", i, in.importance[i]);
   }
+  return {};
+}
+
+// Calls work(row_begin, row_end) for all rows, from all threads. Of several errors the one of the
+// first rows is given, whatever the timing.
+template <typename Work>
+Status for_rows(int64_t rows, int64_t cols, const Work& work) {
+  std::mutex mutex;
+  std::optional<Error> failure;
+  int64_t failed_row = rows;
+  const int64_t step = rows_per_task(rows, cols);
+#pragma omp parallel for schedule(dynamic)
+  for (int64_t begin = 0; begin < rows; begin += step) {
+    Status status = work(begin, std::min(begin + step, rows));
+    if (status.ok()) continue;
+    const std::lock_guard<std::mutex> lock(mutex);
+    if (begin < failed_row) {
+      failed_row = begin;
+      failure = std::move(status).error();
+    }
+  }
+  if (failure) return std::move(*failure);
   return {};
 }
 
@@ -202,24 +230,23 @@ Result<PackedMatrix> encode(const Format& format, const EncodeInput& in,
   FEWBIT_CHECK(in.importance.empty() || in.importance.size() == static_cast<size_t>(in.cols) ||
                    in.importance.size() == elements,
                in.importance.size(), in.rows, in.cols);
-  FEWBIT_TRY(check_values(in));
-  PackedMatrix out = make_packed(format, in.rows, in.cols);
-  if (format.row->prepare != nullptr) FEWBIT_TRY(format.row->prepare(in, options, out));
-  const int64_t step = rows_per_task(in.rows, in.cols);
-  std::mutex mutex;
-  std::optional<Error> failure;
-  int64_t failed_row = in.rows;  // of several, the first is reported, whatever the timing
-#pragma omp parallel for schedule(dynamic)
-  for (int64_t begin = 0; begin < in.rows; begin += step) {
-    Status status = format.row->encode(in, options, begin, std::min(begin + step, in.rows), out);
-    if (status.ok()) continue;
-    const std::lock_guard<std::mutex> lock(mutex);
-    if (begin < failed_row) {
-      failed_row = begin;
-      failure = std::move(status).error();
-    }
+  FEWBIT_TRY(check_importance(in));
+  const FormatRow& row = *format.row;
+  // Rows are checked just before they are encoded, while they are in the cache; unless something
+  // looks at all of them first.
+  const bool prepares =
+      row.prepare != nullptr && (row.needs_prepare == nullptr || row.needs_prepare(format));
+  if (prepares) {
+    FEWBIT_TRY(for_rows(in.rows, in.cols,
+                        [&](int64_t begin, int64_t end) { return check_rows(in, begin, end); }));
   }
-  if (failure) return std::move(*failure);
+  PackedMatrix out = make_packed(format, in.rows, in.cols);
+  if (prepares) FEWBIT_TRY(row.prepare(in, options, out));
+  const auto encode_rows = [&](int64_t begin, int64_t end) -> Status {
+    if (!prepares) FEWBIT_TRY(check_rows(in, begin, end));
+    return row.encode(in, options, begin, end, out);
+  };
+  FEWBIT_TRY(for_rows(in.rows, in.cols, encode_rows));
   return out;
 }
 
@@ -233,14 +260,13 @@ void decode_rows(const PackedMatrix& matrix, int64_t row_begin, int64_t row_end,
 
 std::vector<float> decode(const PackedMatrix& matrix) {
   std::vector<float> out(static_cast<size_t>(matrix.rows * matrix.cols));
-  const int64_t step = rows_per_task(matrix.rows, matrix.cols);
-#pragma omp parallel for schedule(dynamic)
-  for (int64_t begin = 0; begin < matrix.rows; begin += step) {
-    const int64_t end = std::min(begin + step, matrix.rows);
+  const Status done = for_rows(matrix.rows, matrix.cols, [&](int64_t begin, int64_t end) -> Status {
     decode_rows(matrix, begin, end,
                 std::span(out).subspan(static_cast<size_t>(begin * matrix.cols),
                                        static_cast<size_t>((end - begin) * matrix.cols)));
-  }
+    return {};
+  });
+  FEWBIT_CHECK(done.ok());
   return out;
 }
 

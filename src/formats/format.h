@@ -135,8 +135,10 @@ struct FormatRow {
   void (*parts)(const Format& format, int64_t rows, int64_t cols,
                 std::vector<PartSpec>& out) = nullptr;
   /// Fills what the whole matrix shares (a scale, codebooks); may be null. Uses threads itself.
+  /// `needs_prepare` says for which formats; null: for all.
   Status (*prepare)(const EncodeInput& in, const EncodeOptions& options,
                     PackedMatrix& out) = nullptr;
+  bool (*needs_prepare)(const Format& format) = nullptr;
   /// Encodes rows [row_begin, row_end); called from many threads on disjoint ranges. row_begin is a
   /// multiple of kRowsTogether.
   Status (*encode)(const EncodeInput& in, const EncodeOptions& options, int64_t row_begin,

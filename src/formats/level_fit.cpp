@@ -143,10 +143,10 @@ class Search {
   // Keeps what is better, lane by lane.
   void take(const Lanes& scale, const Lanes& zero, const LaneErrors& e) {
     for (size_t l = 0; l < kLanes; ++l) {
-      if (!(e.error[l] < best_.error[l])) continue;
-      best_.error[l] = e.error[l];
-      best_.scale[l] = scale[l];
-      best_.zero[l] = zero[l];
+      const bool better = e.error[l] < best_.error[l];
+      best_.error[l] = better ? e.error[l] : best_.error[l];
+      best_.scale[l] = better ? scale[l] : best_.scale[l];
+      best_.zero[l] = better ? zero[l] : best_.zero[l];
     }
   }
 
@@ -161,30 +161,29 @@ class Search {
       Lanes scale;
       for (size_t l = 0; l < kLanes; ++l) scale[l] = usable(base[l] * factor);
       const LaneErrors e = evaluate_tile(task_, tile_, scale, zero, moments);
-      for (size_t l = 0; l < kLanes; ++l) {
-        float error = e.error[l];
-        float minimum = scale[l];
-        if (moments && e.curvature[l] > 0) {
-          const float step = e.gradient[l] / e.curvature[l];
-          error -= step * e.gradient[l];
-          minimum += step;
-        }
-        if (!(error < error_out[l])) continue;
-        error_out[l] = error;
-        scale_out[l] = minimum;
-        zero_out[l] = zero[l];
+      for (size_t l = 0; l < kLanes; ++l) {  // without branches, so that it becomes vector code
+        const float step = moments ? e.gradient[l] / std::max(e.curvature[l], kSmallest) : 0.0F;
+        const float error = moments ? e.error[l] - step * e.gradient[l] : e.error[l];
+        const bool better = error < error_out[l];
+        error_out[l] = better ? error : error_out[l];
+        scale_out[l] = better ? scale[l] + step : scale_out[l];
+        zero_out[l] = better ? zero[l] : zero_out[l];
       }
     }
   }
 
-  // Snaps at `scale`, rounded to the type, and refits.
-  void refine(Lanes scale, const Lanes& zero) {
-    constexpr int kRounds = 3;
-    for (int round = 0; round < kRounds; ++round) {
+  // Snaps at `scale`, rounded to the type, and refits. `error` is that of the sweep.
+  void refine(Lanes scale, const Lanes& zero, const Lanes& error) {
+    if (grid_.bits == 8 && task_.scale == ScaleType::kFloat32) {  // nothing to round or to refit
+      take(scale, zero, {error, {}, {}});
+      return;
+    }
+    const int rounds = grid_.bits < 8 ? 3 : 1;
+    for (int round = 0; round < rounds; ++round) {
       for (size_t l = 0; l < kLanes; ++l) {
         scale[l] = magnitude(l) == 0 ? best_.scale[l] : rounded(task_, scale[l]);
       }
-      const bool last = round + 1 == kRounds;
+      const bool last = round + 1 == rounds;
       const LaneErrors e = evaluate_tile(task_, tile_, scale, zero, !last);
       take(scale, zero, e);
       if (last) return;
@@ -216,7 +215,7 @@ class Search {
     } else {
       sweep(covering_scale(task_, tile_), best_.zero, scale, zero, error);
     }
-    refine(scale, zero);
+    refine(scale, zero, error);
   }
 
   void with_zero_points() {
@@ -236,7 +235,7 @@ class Search {
       }
       sweep(base, z, scale, zero, error);
     }
-    refine(scale, zero);
+    refine(scale, zero, error);
   }
 
   // The power of two that just covers the block, and those below it.

@@ -40,6 +40,8 @@ struct LaneErrors {
 struct LevelKernels {
   std::string_view name;
   bool runs_here;
+  /// No NaN and no infinity among `count` values.
+  bool (*all_finite)(const float* values, int64_t count);
   /// tile[j * 16 + l] = rows[l * stride + j], 0 for l >= row_count.
   void (*load_tile)(const float* rows, int64_t stride, int row_count, int64_t n, float* tile);
   /// Least and largest element of each lane.

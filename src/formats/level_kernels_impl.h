@@ -213,6 +213,21 @@ void load_tile(const float* rows, int64_t stride, int row_count, int64_t n, floa
   }
 }
 
+// An exponent of all ones is what carries into the sign bit.
+bool all_finite(const float* values, int64_t count) {
+  I carried{};
+  int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) {
+    carried |= (bits(load(values + i)) & 0x7f800000) + 0x00800000;
+  }
+  int32_t any = 0;
+  for (int l = 0; l < kLanes; ++l) any |= carried[l];
+  for (; i < count; ++i) {
+    any |= static_cast<int32_t>((std::bit_cast<uint32_t>(values[i]) & 0x7f800000U) + 0x00800000U);
+  }
+  return any >= 0;
+}
+
 void extremes(const BlockTile& tile, Lanes& low, Lanes& high) {
   F least = load(tile.x);
   F most = least;
@@ -225,22 +240,47 @@ void extremes(const BlockTile& tile, Lanes& low, Lanes& high) {
   store(high, most);
 }
 
+// Lower and upper halves of a and b, element by element.
+inline I interleave_low(I a, I b) {
+  return __builtin_shuffle(a, b, I{0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23});
+}
+inline I interleave_high(I a, I b) {
+  return __builtin_shuffle(a, b, I{8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31});
+}
+
+// Codes of 16 elements in 16 lanes -> 16 bytes for each lane: four elements of a lane share one
+// int32, and four such go side by side.
+template <typename Snap>
+inline void store_codes(const Snap& snap, const float* x, F inverse, int lane_count, int64_t stride,
+                        uint8_t* out) {
+  constexpr int kFour = 4;
+  I quads[kFour];
+  for (int k = 0; k < kFour; ++k) {
+    I quad{};
+    for (int b = 0; b < kFour; ++b) {
+      quad |= snap.code(load(x + (k * kFour + b) * kLanes) * inverse) << (8 * b);
+    }
+    quads[k] = quad;
+  }
+  const I even_low = interleave_low(quads[0], quads[2]);
+  const I even_high = interleave_high(quads[0], quads[2]);
+  const I odd_low = interleave_low(quads[1], quads[3]);
+  const I odd_high = interleave_high(quads[1], quads[3]);
+  const I lanes[kFour] = {interleave_low(even_low, odd_low), interleave_high(even_low, odd_low),
+                          interleave_low(even_high, odd_high),
+                          interleave_high(even_high, odd_high)};
+  uint8_t bytes[kLanes * kLanes];
+  std::memcpy(bytes, lanes, sizeof(bytes));
+  for (int l = 0; l < lane_count; ++l) std::memcpy(out + l * stride, bytes + l * kLanes, kLanes);
+}
+
 void codes(const LevelGrid& grid, const BlockTile& tile, const Lanes& scale, const Lanes& zero,
            int lane_count, int64_t stride, uint8_t* out) {
   with_snap(grid, zero, [&](const auto& snap) {
     const F inverse = 1.0F / (load(scale) * grid.unit);
     int64_t j = 0;
     for (; j + kLanes <= tile.n; j += kLanes) {
-      Square m;
-      for (int k = 0; k < kLanes; ++k) {
-        m.row[k] = as_float(snap.code(load(tile.x + (j + k) * kLanes) * inverse));
-      }
-      transpose(m);
-      for (int l = 0; l < lane_count; ++l) {
-        using Bytes = uint8_t __attribute__((vector_size(16)));
-        const Bytes bytes = __builtin_convertvector(bits(m.row[l]), Bytes);
-        std::memcpy(out + l * stride + j, &bytes, sizeof(bytes));
-      }
+      store_codes(snap, tile.x + j * kLanes, inverse, lane_count, stride, out + j);
     }
     for (; j < tile.n; ++j) {
       const I c = snap.code(load(tile.x + j * kLanes) * inverse);
@@ -250,5 +290,5 @@ void codes(const LevelGrid& grid, const BlockTile& tile, const Lanes& scale, con
 }
 
 LevelKernels kernels(std::string_view name, bool runs_here) {
-  return {name, runs_here, load_tile, extremes, evaluate, codes};
+  return {name, runs_here, all_finite, load_tile, extremes, evaluate, codes};
 }

@@ -30,6 +30,8 @@ constexpr FormatRow leveled_row(uint16_t id, std::string_view name, const Levele
 const Leveled* leveled_of(const Format& format);
 
 void leveled_parts(const Format& format, int64_t rows, int64_t cols, std::vector<PartSpec>& out);
+/// With a scale for the whole matrix.
+bool leveled_needs_prepare(const Format& format);
 Status leveled_prepare(const EncodeInput& in, const EncodeOptions& options, PackedMatrix& out);
 Status leveled_encode(const EncodeInput& in, const EncodeOptions& options, int64_t row_begin,
                       int64_t row_end, PackedMatrix& out);
@@ -53,6 +55,7 @@ constexpr FormatRow leveled_row(uint16_t id, std::string_view name, const Levele
   row.default_scale = ScaleType::kFloat16;
   row.parts = leveled_parts;
   row.prepare = leveled_prepare;
+  row.needs_prepare = leveled_needs_prepare;
   row.encode = leveled_encode;
   row.decode = leveled_decode;
   row.detail = leveled;

@@ -47,7 +47,8 @@ class RowBlock {
         task_{&leveled_.grid, out.format.scale, options.search},
         values_(in.cols * kLanes),
         weights_(in.importance.size() == in.values.size() ? in.cols * kLanes : 0),
-        codes_(static_cast<size_t>(in.cols * kLanes)),
+        codes_stride_((in.cols / 64 + 2) * 64),
+        codes_(static_cast<size_t>(codes_stride_ * kLanes)),
         scales_(static_cast<size_t>(groups_)),
         zeros_(static_cast<size_t>(groups_)) {
     if (is_integer_scale(format_.scale) || format_.scale == ScaleType::kE4M3) {
@@ -69,8 +70,8 @@ class RowBlock {
     FEWBIT_TRY(fit());
     for (int64_t g = 0; g < groups_; ++g) {
       const auto i = static_cast<size_t>(g);
-      kernels.codes(leveled_.grid, tile(g), divisible(scales_[i]), zeros_[i], row_count, in_.cols,
-                    codes_.data() + g * group_);
+      kernels.codes(leveled_.grid, tile(g), divisible(scales_[i]), zeros_[i], row_count,
+                    codes_stride_, codes_.data() + g * group_);
     }
     store();
     return {};
@@ -249,7 +250,7 @@ class RowBlock {
     std::vector<uint8_t> per_group(static_cast<size_t>(groups_));
     for (int l = 0; l < row_count_; ++l) {
       const int64_t row = first_row_ + l;
-      pack_row(leveled_.packing, codes_.data() + l * in_.cols, in_.cols, leveled_.grid.bits,
+      pack_row(leveled_.packing, codes_.data() + l * codes_stride_, in_.cols, leveled_.grid.bits,
                out_.parts[0].data<uint8_t>() + row * row_bytes);
       if (format_.group_elems == Format::kPerTensor) continue;
       store_scales(row, static_cast<size_t>(l), per_group);
@@ -298,7 +299,8 @@ class RowBlock {
   int64_t groups_, group_;
   FitTask task_;
   TileBuffer values_, weights_;
-  std::vector<uint8_t> codes_;         // [16, cols]
+  int64_t codes_stride_;               // no power of two: rows would share their cache lines' sets
+  std::vector<uint8_t> codes_;         // [16, codes_stride_]
   std::vector<Lanes> scales_, zeros_;  // per group
   std::vector<Lanes> integer_, supers_;
   int64_t first_row_ = 0;
@@ -335,9 +337,12 @@ Status fit_tensor(const EncodeInput& in, const EncodeOptions& options, PackedMat
 
 }  // namespace
 
+bool leveled_needs_prepare(const Format& format) {
+  return format.group_elems == Format::kPerTensor || format.scale == ScaleType::kE4M3;
+}
+
 Status leveled_prepare(const EncodeInput& in, const EncodeOptions& options, PackedMatrix& out) {
   if (out.format.group_elems == Format::kPerTensor) return fit_tensor(in, options, out);
-  if (out.format.scale != ScaleType::kE4M3) return {};
   float largest = 0;
   for (float x : in.values) largest = std::max(largest, std::fabs(x));
   // Room for 1.5 times the largest scale where both ways to map a block's maximum are tried:
