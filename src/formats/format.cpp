@@ -258,15 +258,19 @@ void decode_rows(const PackedMatrix& matrix, int64_t row_begin, int64_t row_end,
   if (row_begin < row_end) matrix.format.row->decode(matrix, row_begin, row_end, out.data());
 }
 
+void decode(const PackedMatrix& matrix, std::span<float> out) {
+  const auto decode_some = [&](int64_t begin, int64_t end) -> Status {
+    decode_rows(matrix, begin, end,
+                out.subspan(static_cast<size_t>(begin * matrix.cols),
+                            static_cast<size_t>((end - begin) * matrix.cols)));
+    return {};
+  };
+  FEWBIT_CHECK(for_rows(matrix.rows, matrix.cols, decode_some).ok());
+}
+
 std::vector<float> decode(const PackedMatrix& matrix) {
   std::vector<float> out(static_cast<size_t>(matrix.rows * matrix.cols));
-  const Status done = for_rows(matrix.rows, matrix.cols, [&](int64_t begin, int64_t end) -> Status {
-    decode_rows(matrix, begin, end,
-                std::span(out).subspan(static_cast<size_t>(begin * matrix.cols),
-                                       static_cast<size_t>((end - begin) * matrix.cols)));
-    return {};
-  });
-  FEWBIT_CHECK(done.ok());
+  decode(matrix, out);
   return out;
 }
 

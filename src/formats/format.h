@@ -33,7 +33,7 @@ struct FormatRow;
 struct Format {
   const FormatRow* row = nullptr;
   int64_t group_elems = 0;  ///< along a row; kPerChannel, kPerTensor, or as the row fixes it
-  ScaleType scale = ScaleType::kNone;  ///< of a group
+  ScaleType scale = ScaleType::kUnscaled;  ///< of a group
   int64_t super_elems = kPerChannel;   ///< integer scales only: what shares their float scale
 
   static constexpr int64_t kPerChannel = 0;
@@ -105,7 +105,8 @@ PackedMatrix make_packed(const Format& format, int64_t rows, int64_t cols);
 void decode_rows(const PackedMatrix& matrix, int64_t row_begin, int64_t row_end,
                  std::span<float> out);
 
-/// All rows, with all threads.
+/// All rows, with all threads, to `out` [rows, cols].
+void decode(const PackedMatrix& matrix, std::span<float> out);
 std::vector<float> decode(const PackedMatrix& matrix);
 
 /// Checks that the parts have the types and dimensions that the format asks for, as from a file.
@@ -128,7 +129,7 @@ struct FormatRow {
   bool tensor = false;        ///< /tensor
   int64_t default_group = 0;  ///< elements, kPerChannel or kPerTensor; the block of a fixed format
   uint32_t scales = 0;        ///< bits 1 << ScaleType that may be chosen; 0: fixed by definition
-  ScaleType default_scale = ScaleType::kNone;
+  ScaleType default_scale = ScaleType::kUnscaled;
   uint8_t files = 0;  ///< FileKind bits
 
   // The storage.

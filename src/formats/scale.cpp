@@ -21,7 +21,7 @@ struct ScaleRow {
 };
 
 constexpr std::array<ScaleRow, 9> kScales = {{
-    {ScaleType::kNone, "", 0, DType::kUndefined},
+    {ScaleType::kUnscaled, "", 0, DType::kUndefined},
     {ScaleType::kFloat32, "f32", 32, DType::kFloat32},
     {ScaleType::kFloat16, "f16", 16, DType::kFloat16},
     {ScaleType::kBfloat16, "bf16", 16, DType::kBfloat16},
@@ -50,7 +50,7 @@ std::string_view name_of(ScaleType type) {
 
 std::optional<ScaleType> scale_type_from_name(std::string_view name) {
   for (const ScaleRow& row : kScales) {
-    if (row.type != ScaleType::kNone && row.name == name) return row.type;
+    if (row.type != ScaleType::kUnscaled && row.name == name) return row.type;
   }
   return std::nullopt;
 }

@@ -17,7 +17,7 @@ namespace fewbit {
 
 /// The numbers are on disk.
 enum class ScaleType : uint8_t {
-  kNone = 0,
+  kUnscaled = 0,
   kFloat32 = 1,
   kFloat16 = 2,
   kBfloat16 = 3,
@@ -40,7 +40,7 @@ inline constexpr uint32_t kFloatScales = scale_bit(ScaleType::kFloat32) |
 inline constexpr uint32_t kIntegerScales =
     scale_bit(ScaleType::kU4) | scale_bit(ScaleType::kU6) | scale_bit(ScaleType::kU8);
 
-/// "f16", "e8m0", "u6", ...; "" for kNone.
+/// "f16", "e8m0", "u6", ...; "" for kUnscaled.
 std::string_view name_of(ScaleType type);
 std::optional<ScaleType> scale_type_from_name(std::string_view name);
 

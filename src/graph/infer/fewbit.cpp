@@ -38,7 +38,31 @@ Status q_dynamic_matmul(InferContext& c) {
   return {};
 }
 
+// The parts of a matrix in few bits (formats/format.h); attributes `format`, `rows`, `cols` and
+// `dims` of the result. With `transposed` the matrix has its last two dimensions the other way
+// round.
+Status decode(InferContext& c) {
+  FEWBIT_ASSIGN(int64_t rows, c.required_int("rows"));
+  FEWBIT_ASSIGN(int64_t cols, c.required_int("cols"));
+  const std::vector<int64_t> dims = c.node().get_ints("dims");
+  FEWBIT_ASSIGN(int64_t elements, checked_elements(dims, DType::kFloat32));
+  if (rows < 1 || cols < 1 || elements % cols != 0 || elements / cols != rows) {
+    return bad_input("{}: a matrix [{}, {}] does not make {}", c.node().label(), rows, cols,
+                     to_string(dims));
+  }
+  if (c.node().get_int("transposed", 0) != 0 &&
+      (dims.size() < 2 || dims[dims.size() - 2] != cols)) {
+    return bad_input("{}: [{}, {}] transposed does not make {}", c.node().label(), rows, cols,
+                     to_string(dims));
+  }
+  Shape shape;
+  for (int64_t d : dims) shape.push_back(Dim::of(d));
+  c.set(0, DType::kFloat32, std::move(shape));
+  return {};
+}
+
 constexpr SchemaRow kRows[] = {
+    {"ai.fewbit", "Decode", 1, 1, 4, 1, 1, decode},
     {"ai.fewbit", "QDynamicMatMul", 1, 5, 7, 1, 1, q_dynamic_matmul, false, 0b100},
     {"ai.fewbit", "QTable", 1, 2, 2, 1, 1, qtable},
     {"ai.fewbit", "QuantizeRows", 1, 1, 1, 2, 3, quantize_rows},

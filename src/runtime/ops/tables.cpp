@@ -52,6 +52,7 @@ std::vector<std::span<const OpRow>> all_tables() {
       ms_quant_table(),
       ms_matmul_table(),
       ms_fused_table(),
+      decode_table(),
       fewbit_table(),
   };
 }

@@ -54,6 +54,7 @@ std::span<const OpRow> training_table();
 std::span<const OpRow> ms_quant_table();
 std::span<const OpRow> ms_matmul_table();
 std::span<const OpRow> ms_fused_table();
+std::span<const OpRow> decode_table();
 std::span<const OpRow> fewbit_table();
 
 std::vector<std::span<const OpRow>> all_tables();

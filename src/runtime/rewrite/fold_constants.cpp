@@ -6,7 +6,8 @@ namespace fewbit {
 namespace {
 
 // A folded result larger than this stays a node when its inputs were small (ConstantOfShape,
-// Expand, Tile): the file and the memory would grow for nothing.
+// Expand, Tile): the file and the memory would grow for nothing. Not so weights in few bits: they
+// are read at every run.
 constexpr int64_t kMaxGrownBytes = int64_t{16} << 20;
 
 bool has_subgraph(const Node& node) {
@@ -55,7 +56,9 @@ Result<bool> fold_node(Graph& graph, NodeId id, const RewriteContext& context,
     auto elements = checked_elements(*dims, graph.value(out).type.elem);
     if (!elements.ok()) return std::move(elements).error().with_context(node.label());
     int64_t bytes = bytes_of(graph.value(out).type.elem, *elements);
-    if (bytes > kMaxGrownBytes && bytes > 2 * input_bytes) return false;
+    if (bytes > kMaxGrownBytes && bytes > 2 * input_bytes && !node.is("Decode", "ai.fewbit")) {
+      return false;
+    }
   }
   FEWBIT_ASSIGN(auto results, run_node(node, std::move(inputs), Scope{}, context.seed));
   for (size_t i = 0; i < results.size(); ++i) {

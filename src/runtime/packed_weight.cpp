@@ -1,0 +1,70 @@
+#include "runtime/packed_weight.h"
+
+#include <algorithm>
+
+namespace fewbit {
+
+Result<PackedMatrix> packed_matrix(const Node& node, std::span<const Tensor> parts) {
+  PackedMatrix matrix;
+  Result<Format> format = parse_format(node.get_string("format", ""));
+  // A file is wrong here, not a command line.
+  if (!format.ok()) return bad_input("{}: {}", node.label(), format.error().message());
+  matrix.format = *format;
+  matrix.rows = node.get_int("rows", 0);
+  matrix.cols = node.get_int("cols", 0);
+  const std::vector<int64_t> dims = {matrix.rows, matrix.cols};
+  if (matrix.rows < 1 || matrix.cols < 1 || !checked_elements(dims, DType::kFloat32).ok()) {
+    return bad_input("{}: [{}, {}] is no matrix", node.label(), matrix.rows, matrix.cols);
+  }
+  matrix.parts.assign(parts.begin(), parts.end());
+  Status fits = check_parts(matrix);
+  if (!fits.ok()) return std::move(fits).error().with_context(node.label());
+  return matrix;
+}
+
+Result<PackedMatrix> packed_matrix(const Graph& graph, const Node& node) {
+  std::vector<Tensor> parts;
+  for (ValueId id : node.inputs) {
+    const Tensor* part = graph.constant(id);
+    if (part == nullptr) return bad_input("{}: its inputs must be constants", node.label());
+    parts.push_back(*part);
+  }
+  return packed_matrix(node, parts);
+}
+
+Node decode_node(const PackedMatrix& matrix, const Dims& dims, bool transposed) {
+  Node node;
+  node.op_type = "Decode";
+  node.domain = "ai.fewbit";
+  node.opset = 1;
+  node.attributes["format"] = matrix.format.name();
+  node.attributes["rows"] = matrix.rows;
+  node.attributes["cols"] = matrix.cols;
+  node.attributes["dims"] = dims;
+  if (transposed) node.attributes["transposed"] = int64_t{1};
+  return node;
+}
+
+void transpose_matrices(const float* in, int64_t batch, int64_t rows, int64_t cols, float* out) {
+  constexpr int64_t kBlock = 32;  // both sides stay in the cache
+  for (int64_t b = 0; b < batch; ++b, in += rows * cols, out += rows * cols) {
+    for (int64_t r0 = 0; r0 < rows; r0 += kBlock) {
+      for (int64_t c0 = 0; c0 < cols; c0 += kBlock) {
+        for (int64_t r = r0; r < std::min(r0 + kBlock, rows); ++r) {
+          for (int64_t c = c0; c < std::min(c0 + kBlock, cols); ++c) {
+            out[c * rows + r] = in[r * cols + c];
+          }
+        }
+      }
+    }
+  }
+}
+
+void decode_tensor(const PackedMatrix& matrix, bool transposed, Tensor& out) {
+  if (!transposed) return decode(matrix, out.span<float>());
+  const std::vector<float> values = decode(matrix);
+  const int64_t rows = out.dims().back();
+  transpose_matrices(values.data(), matrix.rows / rows, rows, matrix.cols, out.data<float>());
+}
+
+}  // namespace fewbit

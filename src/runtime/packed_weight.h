@@ -1,0 +1,39 @@
+#pragma once
+// Weights in few bits inside a graph: the node ai.fewbit.Decode.
+//
+//   inputs      the parts of the matrix, as parts_of (formats/format.h) lists them: constants
+//   format      text: "int4/g32"
+//   rows, cols  of the matrix
+//   dims        of the output, a float32 tensor of rows * cols elements. Row-major, unless
+//   transposed  is 1: then the matrix holds the output with its last two dimensions exchanged, as
+//               MatMul's [K, N] with groups along K is [N, K]
+
+#include <span>
+
+#include "base/result.h"
+#include "formats/format.h"
+#include "graph/graph.h"
+
+namespace fewbit {
+
+inline bool is_decode(const Node& node) {
+  return node.is("Decode", "ai.fewbit");
+}
+
+/// The matrix of a Decode node. Errors (kBadInput) name the node: unknown format, parts that do not
+/// fit.
+Result<PackedMatrix> packed_matrix(const Node& node, std::span<const Tensor> parts);
+
+/// The same of a node whose parts are constants of `graph`.
+Result<PackedMatrix> packed_matrix(const Graph& graph, const Node& node);
+
+/// A Decode node for `matrix`; inputs and outputs are the caller's to add.
+Node decode_node(const PackedMatrix& matrix, const Dims& dims, bool transposed);
+
+/// `matrix` decoded to `out`, a float32 tensor of as many elements.
+void decode_tensor(const PackedMatrix& matrix, bool transposed, Tensor& out);
+
+/// Exchanges the last two dimensions: in [batch, rows, cols] -> out [batch, cols, rows].
+void transpose_matrices(const float* in, int64_t batch, int64_t rows, int64_t cols, float* out);
+
+}  // namespace fewbit
