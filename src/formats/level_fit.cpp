@@ -173,7 +173,8 @@ class Search {
   }
 
   // Snaps at `scale`, rounded to the type, and refits. `error` is that of the sweep.
-  void refine(Lanes scale, const Lanes& zero, const Lanes& error) {
+  void refine(const Lanes& start, const Lanes& zero, const Lanes& error) {
+    Lanes scale = start;
     if (grid_.bits == 8 && task_.scale == ScaleType::kFloat32) {  // nothing to round or to refit
       take(scale, zero, {error, {}, {}});
       return;

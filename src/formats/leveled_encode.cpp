@@ -92,7 +92,8 @@ class RowBlock {
   }
 
   // A group of zeros may have the integer scale 0.
-  static Lanes divisible(Lanes scale) {
+  static Lanes divisible(const Lanes& scales) {
+    Lanes scale = scales;
     for (float& s : scale.v) s = s == 0 ? 1.0F : s;
     return scale;
   }

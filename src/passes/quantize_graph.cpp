@@ -24,7 +24,8 @@ class Writer {
       FEWBIT_TRY(insert_quantizer(value, source));
     }
     for (const LayerPlacement& layer : placement_.layers) {
-      if (layer.weighted) FEWBIT_TRY(quantize_layer(layer));
+      // Weights of a format of the table are pack_weights' work.
+      if (layer.weighted && !scheme_.weight_format) FEWBIT_TRY(quantize_layer(layer));
     }
     drop_absorbed();
     FEWBIT_TRY(out_.graph.sort());

@@ -354,10 +354,16 @@ class Upgrader {
   int rewritten_ = 0;
 };
 
+// The first IR version that came with the operator set.
+int64_t ir_version_of(int opset) {
+  if (opset >= 25) return 13;
+  return opset >= 21 ? 10 : opset >= 19 ? 9 : 7;
+}
+
 }  // namespace
 
 Result<int> upgrade_opset(Model& model, int target) {
-  FEWBIT_CHECK(target >= 13 && target <= 21, target);
+  FEWBIT_CHECK(target >= 13 && target <= 25, target);
   const int from = model.onnx_opset();
   if (from < kOldestUpgradable) {
     return unsupported("the model has opset {}; it can be upgraded from {} on", from,
@@ -373,7 +379,7 @@ Result<int> upgrade_opset(Model& model, int target) {
   }
   model.graph = std::move(graph);
   model.opsets[""] = std::max(from, target);
-  model.ir_version = std::max<int64_t>(model.ir_version, target >= 21 ? 10 : 7);
+  model.ir_version = std::max<int64_t>(model.ir_version, ir_version_of(target));
   return upgrader.rewritten();
 }
 
