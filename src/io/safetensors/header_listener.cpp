@@ -24,7 +24,7 @@ std::string HeaderListener::place() const {
     case In::kTensor:
     case In::kShape:
     case In::kOffsets:
-      return key_.empty() ? "" : fmt::format("tensor '{}'", key_);
+      return key_.empty() || key_ == kSafetensorsMetadata ? "" : fmt::format("tensor '{}'", key_);
     default:
       return "";
   }

@@ -92,14 +92,15 @@ Status SafetensorsFile::check_places() {
     entry.end += data_begin_;
     if (begin < at) return bad_input("{} overlaps {}", entry.label(), before->label());
     if (begin > at) {
-      return bad_input("{}: the {} bytes before it belong to no tensor", entry.label(), begin - at);
+      return bad_input("bytes {} to {}, before {}, belong to no tensor", data_begin_ + at,
+                       entry.begin, entry.label());
     }
     at = entry.end - data_begin_;
     before = &entry;
   }
   if (at != data_bytes) {
-    return bad_input("the {} bytes from byte {} to the end belong to no tensor", data_bytes - at,
-                     data_begin_ + at);
+    return bad_input("bytes {} to {}, the end of the file, belong to no tensor", data_begin_ + at,
+                     source_.bytes.size());
   }
   by_name_.resize(entries_.size());
   std::iota(by_name_.begin(), by_name_.end(), size_t{0});
