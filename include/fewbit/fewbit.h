@@ -79,7 +79,7 @@ struct Port {
 /// A network ready to run. Not for use by two threads at once; load one per thread.
 class Network {
  public:
-  /// Reads an ONNX file, float or quantized. `threads` 0: all processors.
+  /// Reads an ONNX or .fewbit file, float or quantized. `threads` 0: all processors.
   static Expected<Network> load(const std::string& path, int threads = 0);
 
   Network(Network&&) noexcept;
@@ -98,8 +98,9 @@ class Network {
   std::unique_ptr<State> state_;
 };
 
-/// Quantizes the ONNX model `input` into `output`. `recipe_toml`: the text of a recipe
-/// (docs/quantization.md); calibration.data must name a data-set file. Returns the report as JSON.
+/// Quantizes the model `input` into `output`, both ONNX (.onnx) or Fewbit's own (.fewbit).
+/// `recipe_toml`: the text of a recipe (docs/quantization.md); calibration.data must name a data-set
+/// file. Returns the report as JSON.
 Expected<std::string> quantize(const std::string& input, const std::string& output,
                                const std::string& recipe_toml);
 

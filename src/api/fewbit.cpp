@@ -4,7 +4,7 @@
 #include <cstring>
 
 #include "flow/quantize.h"
-#include "io/onnx/reader.h"
+#include "io/model_file.h"
 #include "runtime/session.h"
 
 namespace fewbit {
@@ -68,7 +68,7 @@ Network& Network::operator=(Network&&) noexcept = default;
 Network::~Network() = default;
 
 Expected<Network> Network::load(const std::string& path, int threads) {
-  Result<Model> model = read_onnx(path);
+  Result<Model> model = read_model(path);
   if (!model.ok()) return Expected<Network>::failure(model.error().message());
   SessionOptions options;
   options.threads = threads;

@@ -6,27 +6,16 @@
 #include <bit>
 #include <cstring>
 
+#include "base/sha256_rounds.h"
+
 namespace fewbit {
 namespace {
-
-// FIPS 180-4, 4.2.2: the fractional parts of the cube roots of the first 64 primes.
-constexpr std::array<uint32_t, 64> kRound = {
-    0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
-    0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
-    0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
-    0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967,
-    0x27b70a85, 0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85,
-    0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070,
-    0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
-    0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2};
 
 uint32_t big_endian_word(const uint8_t* p) {
   return uint32_t{p[0]} << 24 | uint32_t{p[1]} << 16 | uint32_t{p[2]} << 8 | p[3];
 }
 
-}  // namespace
-
-void Sha256::block(const uint8_t* bytes) {
+void take_block(internal::Sha256State& state, const uint8_t* bytes) {
   std::array<uint32_t, 64> w;
   for (size_t t = 0; t < 16; ++t) w[t] = big_endian_word(bytes + 4 * t);
   for (size_t t = 16; t < 64; ++t) {
@@ -34,16 +23,31 @@ void Sha256::block(const uint8_t* bytes) {
     const uint32_t s1 = std::rotr(w[t - 2], 17) ^ std::rotr(w[t - 2], 19) ^ (w[t - 2] >> 10);
     w[t] = s1 + w[t - 7] + s0 + w[t - 16];
   }
-  auto [a, b, c, d, e, f, g, h] = state_;
+  auto [a, b, c, d, e, f, g, h] = state;
   for (size_t t = 0; t < 64; ++t) {
     const uint32_t sum1 = std::rotr(e, 6) ^ std::rotr(e, 11) ^ std::rotr(e, 25);
-    const uint32_t t1 = h + sum1 + ((e & f) ^ (~e & g)) + kRound[t] + w[t];
+    const uint32_t t1 = h + sum1 + ((e & f) ^ (~e & g)) + internal::kSha256Rounds[t] + w[t];
     const uint32_t sum0 = std::rotr(a, 2) ^ std::rotr(a, 13) ^ std::rotr(a, 22);
     const uint32_t t2 = sum0 + ((a & b) ^ (a & c) ^ (b & c));
     h = g, g = f, f = e, e = d + t1, d = c, c = b, b = a, a = t1 + t2;
   }
   const std::array<uint32_t, 8> added = {a, b, c, d, e, f, g, h};
-  for (size_t i = 0; i < 8; ++i) state_[i] += added[i];
+  for (size_t i = 0; i < 8; ++i) state[i] += added[i];
+}
+
+}  // namespace
+
+void internal::sha256_blocks_plain(Sha256State& state, const uint8_t* bytes, size_t blocks) {
+  for (; blocks > 0; --blocks, bytes += 64) take_block(state, bytes);
+}
+
+void Sha256::take_blocks(const uint8_t* bytes, size_t blocks) {
+  static const bool fast = internal::has_sha_instructions();
+  if (fast) {
+    internal::sha256_blocks_x86(state_, bytes, blocks);
+  } else {
+    internal::sha256_blocks_plain(state_, bytes, blocks);
+  }
 }
 
 void Sha256::update(std::span<const std::byte> bytes) {
@@ -57,9 +61,11 @@ void Sha256::update(std::span<const std::byte> bytes) {
     p += taken;
     left -= taken;
     if (filled + taken < 64) return;
-    block(pending_.data());
+    take_blocks(pending_.data(), 1);
   }
-  for (; left >= 64; left -= 64, p += 64) block(p);
+  take_blocks(p, left / 64);
+  p += left / 64 * 64;
+  left %= 64;
   if (left > 0) std::memcpy(pending_.data(), p, left);
 }
 

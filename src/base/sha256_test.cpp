@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <vector>
+
+#include "base/sha256_rounds.h"
+
 namespace fewbit {
 namespace {
 
@@ -28,6 +32,18 @@ TEST(Sha256, PiecesGiveTheSameAsTheWhole) {
       for (size_t at = 0; at < length; at += piece) hash.update(whole.substr(at, piece));
       ASSERT_EQ(hash.hex(), sha256_hex(whole)) << length << " in pieces of " << piece;
     }
+  }
+}
+
+TEST(Sha256, InstructionsGiveTheSameAsThePlainRounds) {
+  if (!internal::has_sha_instructions()) GTEST_SKIP() << "a processor without SHA instructions";
+  std::vector<uint8_t> bytes(64 * 9);
+  for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<uint8_t>(i * i + i / 64);
+  for (size_t blocks = 0; blocks <= 9; ++blocks) {
+    internal::Sha256State plain = {1, 2, 3, 4, 5, 6, 7, 0xffffffff}, fast = plain;
+    internal::sha256_blocks_plain(plain, bytes.data(), blocks);
+    internal::sha256_blocks_x86(fast, bytes.data(), blocks);
+    EXPECT_EQ(plain, fast) << blocks;
   }
 }
 

@@ -36,6 +36,10 @@ std::string join(std::span<const std::string_view> parts, std::string_view separ
 /// Lower case of ASCII letters; all other bytes stay.
 std::string lower_case(std::string_view text);
 
+/// Whether `text` is UTF-8 as RFC 3629 has it: no overlong forms, no surrogates, nothing above
+/// U+10FFFF.
+bool is_utf8(std::string_view text);
+
 /// The whole of `text` as a number, or nothing: "12" yes, "12x", "" and " 12" no.
 std::optional<int64_t> parse_int64(std::string_view text);
 std::optional<double> parse_double(std::string_view text);

@@ -310,7 +310,7 @@ Status bench_model(BenchOptions options) {
 
 Run add_bench(Arguments& arguments) {
   auto options = std::make_shared<BenchOptions>();
-  arguments.option("model", options->model, "ONNX model").required().type_name("MODEL");
+  arguments.option("model", options->model, kModelHelp).required().type_name("MODEL");
   arguments
       .option("-i,--input", options->inputs,
               "Shape of an input (random values), or its values; once per input. Without it "

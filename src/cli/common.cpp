@@ -11,7 +11,7 @@
 #include <set>
 
 #include "base/text.h"
-#include "io/onnx/reader.h"
+#include "io/model_file.h"
 
 namespace fewbit::cli {
 namespace {
@@ -45,9 +45,7 @@ void add_batch(Arguments& arguments, int64_t& batch) {
 
 Result<Model> load_model(const std::string& path) {
   std::vector<std::string> notes;
-  OnnxReadOptions options;
-  options.notes = &notes;
-  FEWBIT_ASSIGN(Model model, read_onnx(path, options));
+  FEWBIT_ASSIGN(Model model, read_model(path, &notes));
   for (const std::string& text : notes) note(text);
   return model;
 }

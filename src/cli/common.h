@@ -17,7 +17,10 @@ namespace fewbit::cli {
 void add_threads(Arguments& arguments, int& threads);
 void add_batch(Arguments& arguments, int64_t& batch);
 
-/// Reads an ONNX model; what the file holds beyond what is kept is noted on stderr.
+/// What --help says of an argument that names a model.
+inline constexpr const char* kModelHelp = "Model (.onnx, .fewbit)";
+
+/// Reads a model of either kind; what the file holds beyond what is kept is noted on stderr.
 Result<Model> load_model(const std::string& path);
 
 /// load_model, and made ready to run.

@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/common.h"
+#include "io/model_file.h"
 #include "io/onnx/writer.h"
 #include "passes/store_floats.h"
 #include "runtime/session.h"
@@ -74,7 +75,18 @@ std::string text_of(const ConvertOptions& options, const std::vector<StoredTenso
   return text;
 }
 
+Status write(const Model& model, const ConvertOptions& options) {
+  if (!options.external_data) return write_model(model, options.output);
+  OnnxWriteOptions onnx;
+  onnx.external_data = true;
+  return write_onnx(model, options.output, onnx);
+}
+
 Status convert_model(const ConvertOptions& options) {
+  FEWBIT_ASSIGN(const ModelFileKind kind, kind_of_name(options.output));
+  if (options.external_data && kind != ModelFileKind::kOnnx) {
+    return misuse("--external-data: {} is one file by its nature", options.output);
+  }
   FEWBIT_ASSIGN(Model model, load_model(options.model));
   const int64_t bytes_before = file_bytes(options.model);
   std::vector<StoredTensor> stored;
@@ -83,9 +95,7 @@ Status convert_model(const ConvertOptions& options) {
     if (!result.ok()) return std::move(result).error().with_context(options.model);
     stored = std::move(result).value();
   }
-  OnnxWriteOptions write;
-  write.external_data = options.external_data;
-  FEWBIT_TRY(write_onnx(model, options.output, write));
+  FEWBIT_TRY(write(model, options));
   return options.json ? print_json(json_of(options, stored, bytes_before))
                       : print_text(text_of(options, stored, bytes_before));
 }
@@ -94,8 +104,10 @@ Status convert_model(const ConvertOptions& options) {
 
 Run add_convert(Arguments& arguments) {
   auto options = std::make_shared<ConvertOptions>();
-  arguments.option("model", options->model, "ONNX model").required().type_name("MODEL");
-  arguments.option("-o,--output", options->output, "The ONNX file to write")
+  arguments.option("model", options->model, kModelHelp).required().type_name("MODEL");
+  arguments
+      .option("-o,--output", options->output,
+              "The file to write: a name in .onnx, or .fewbit for Fewbit's own format")
       .required()
       .type_name("OUT");
   arguments
@@ -106,7 +118,7 @@ Run add_convert(Arguments& arguments) {
       .choices({"fp16", "bf16"})
       .type_name("fp16|bf16");
   arguments.flag("--external-data", options->external_data,
-                 "Put large weights into a second file, OUT.data");
+                 "Put large weights into a second file, OUT.data (.onnx only)");
   arguments.flag("--json", options->json, "Print what was done as one JSON object");
   return [options] { return convert_model(*options); };
 }

@@ -93,7 +93,8 @@ Status eval_model(const EvalOptions& options) {
 
 Run add_eval(Arguments& arguments) {
   auto options = std::make_shared<EvalOptions>();
-  arguments.option("model", options->model, "ONNX model; its first output holds the logits")
+  arguments
+      .option("model", options->model, "Model (.onnx, .fewbit); its first output holds the logits")
       .required()
       .type_name("MODEL");
   arguments.option("-d,--data", options->data, "Data-set file (docs/data-sets.md)")

@@ -6,6 +6,8 @@
 #include "cli/commands.h"
 #include "cli/inspection.h"
 #include "graph/print.h"
+#include "io/model_file.h"
+#include "io/native/native.h"
 #include "report/table.h"
 
 namespace fewbit::cli {
@@ -17,6 +19,7 @@ struct InspectOptions {
   bool graph = false;
   bool all = false;
   bool json = false;
+  bool verify_hashes = false;
 };
 
 Json typed_values(const std::vector<std::pair<std::string, ValueType>>& values) {
@@ -177,7 +180,17 @@ std::string metadata_lines(const Model& model) {
   return text.empty() ? "" : "\nmetadata\n" + text;
 }
 
+// Weights are not read when a native file is opened: this reads them all.
+Status verify_hashes(const std::string& path) {
+  FEWBIT_ASSIGN(const ModelFileKind kind, kind_of_file(path));
+  if (kind == ModelFileKind::kOnnx) {
+    return misuse("--verify-hashes: {} is an ONNX file, which holds no hashes", path);
+  }
+  return verify_native(path);
+}
+
 Status inspect_model(const InspectOptions& options) {
+  if (options.verify_hashes) FEWBIT_TRY(verify_hashes(options.model));
   FEWBIT_ASSIGN(Model model, load_model(options.model));
   std::vector<std::pair<std::string, ValueType>> inputs;
   for (ValueId id : model.graph.inputs) {
@@ -191,24 +204,28 @@ Status inspect_model(const InspectOptions& options) {
   if (options.json) {
     Json json = json_of(model, found, file_bytes);
     if (options.graph) json.set("graph", print(model.graph));
+    if (options.verify_hashes) json.set("hashes_verified", true);
     return print_json(json);
   }
   if (options.graph) return print_text(print(model.graph));
+  const std::string hashes = options.verify_hashes ? "hashes  every tensor is as written\n" : "";
   return print_text(heading(model, found, file_bytes) + layer_table(found, options.all) +
-                    totals(found) + verdict(found) + metadata_lines(model));
+                    totals(found) + verdict(found) + hashes + metadata_lines(model));
 }
 
 }  // namespace
 
 Run add_inspect(Arguments& arguments) {
   auto options = std::make_shared<InspectOptions>();
-  arguments.option("model", options->model, "ONNX model").required().type_name("MODEL");
+  arguments.option("model", options->model, kModelHelp).required().type_name("MODEL");
   arguments
       .option("-i,--input", options->inputs,
               "Shape of an input whose dimensions the model leaves open; once per input")
       .type_name("NAME=1,3,224,224")
       .one_value();
   arguments.flag("--graph", options->graph, "Print the graph itself, one line per node");
+  arguments.flag("--verify-hashes", options->verify_hashes,
+                 "Of a .fewbit file: read all tensors and compare them with their hashes");
   arguments.flag("--all", options->all, "Show layers without products and weights too");
   arguments.flag("--json", options->json, "Print everything as one JSON object");
   return [options] { return inspect_model(*options); };

@@ -58,8 +58,9 @@ Status quantize(const Options& o) {
 
 Run add_quantize(Arguments& arguments) {
   auto o = std::make_shared<Options>();
-  arguments.option("model", o->model, "Float model (ONNX)").required();
-  arguments.option("-o,--output", o->output, "Where the quantized model goes");
+  arguments.option("model", o->model, "Float model (.onnx, .fewbit)").required();
+  arguments.option("-o,--output", o->output,
+                   "Where the quantized model goes, a name in .onnx or .fewbit");
   arguments.option("--calib", o->calib, "Data set that the ranges are measured on (TOML)");
   arguments.option("--eval", o->eval,
                    "Data set that accuracy is measured on, before and after (TOML)");

@@ -100,7 +100,7 @@ Status run_model(const RunOptions& options) {
 
 Run add_run(Arguments& arguments) {
   auto options = std::make_shared<RunOptions>();
-  arguments.option("model", options->model, "ONNX model").required().type_name("MODEL");
+  arguments.option("model", options->model, kModelHelp).required().type_name("MODEL");
   arguments
       .option("-i,--input", options->inputs,
               "Array for an input; once per input. A model with one input needs no NAME=")

@@ -14,8 +14,7 @@
 #include "eval/compare.h"
 #include "eval/evaluate.h"
 #include "eval/feeds.h"
-#include "io/onnx/reader.h"
-#include "io/onnx/writer.h"
+#include "io/model_file.h"
 #include "numerics/error_stats.h"
 #include "passes/correct_bias.h"
 #include "passes/node_names.h"
@@ -49,8 +48,9 @@ class Run {
   Result<QuantizeReport> operator()(const std::string& input, const std::string& output) {
     auto start = Clock::now();
     FEWBIT_TRY(load(input));
-    // A folder that cannot be written is found before the work, not after it.
+    // What cannot be written is found before the work, not after it.
     if (auto file = AtomicFile::create(output); !file.ok()) return std::move(file).error();
+    FEWBIT_TRY(kind_of_name(output));
     FEWBIT_TRY(prepare_graph());
     FEWBIT_TRY(plan());
     FEWBIT_TRY(calibrate());
@@ -74,7 +74,7 @@ class Run {
 
   Status load(const std::string& input) {
     FEWBIT_ASSIGN(scheme_, scheme_of(recipe_));
-    FEWBIT_ASSIGN(model_, read_onnx(input));
+    FEWBIT_ASSIGN(model_, read_model(input));
     set_threads(static_cast<int>(recipe_.threads));
     report_.input = input;
     report_.scheme = scheme_.name();
@@ -371,7 +371,7 @@ class Run {
     quantized_.metadata["fewbit.recipe"] = to_toml(recipe_);
     quantized_.metadata["fewbit.seed"] = std::to_string(recipe_.seed);
     if (!report_.data_hash.empty()) quantized_.metadata["fewbit.data_sha256"] = report_.data_hash;
-    FEWBIT_TRY(write_onnx(quantized_, output));
+    FEWBIT_TRY(write_model(quantized_, output));
     report_.output = output;
     report_.bytes = file_bytes(output);
     return {};

@@ -1,8 +1,8 @@
 // What is wrong with a file is said in one line, and nothing crashes.
 
+#include "base/text.h"
 #include "io/onnx/reader.h"
 #include "io/onnx/test_models.h"
-#include "io/onnx/text_check.h"
 #include "io/onnx/writer.h"
 
 namespace fewbit::onnx {
@@ -288,18 +288,6 @@ TEST(OnnxBadInput, SparseTensors) {
   sparse->mutable_indices()->set_dims(0, 0);
   sparse->mutable_indices()->clear_int64_data();
   EXPECT_TRUE(fails_with(parse(m), "do not fit shape [3]"));
-}
-
-TEST(Utf8, FollowsTheRfc) {
-  for (const char* good : {"", "abc", "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x98\x80",
-                           "\xf4\x8f\xbf\xbf", "\xed\x9f\xbf"}) {
-    EXPECT_TRUE(is_utf8(good));
-  }
-  for (const char* bad :
-       {"\x80", "\xc0\x80", "\xc1\xbf", "\xe0\x80\x80", "\xed\xa0\x80", "\xf0\x80\x80\x80",
-        "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xc3", "\xe2\x82", "\xc3(", "\xff"}) {
-    EXPECT_FALSE(is_utf8(bad));
-  }
 }
 
 }  // namespace

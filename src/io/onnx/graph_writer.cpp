@@ -3,16 +3,12 @@
 #include <algorithm>
 #include <unordered_set>
 
+#include "io/byte_source.h"
 #include "io/onnx/reader.h"
 #include "io/onnx/type_proto.h"
 
 namespace fewbit::onnx {
 namespace {
-
-// The format asks for multiples of the page size so that a tensor can be mapped; for small ones
-// that would be mostly padding, and a cache line is enough for any load.
-constexpr uint64_t kPageBytes = 4096;
-constexpr uint64_t kLineBytes = 64;
 
 /// The first IR version that knows the element type (the list of versions in the format's proto).
 int64_t ir_version_of(DType type) {
@@ -246,6 +242,13 @@ void GraphWriter::write_tensor(const Tensor& tensor, bool may_be_external, pb::T
     for (const std::string& s : tensor.strings()) proto->add_string_data(s);
     return;
   }
+  if (may_be_external && placer_) {
+    if (const std::optional<std::string> location = placer_(proto->name(), tensor)) {
+      proto->set_data_location(pb::TensorProto::EXTERNAL);
+      add_pair(proto, "location", *location);
+      return;
+    }
+  }
   if (may_be_external && !data_file_.empty() && tensor.bytes() >= threshold_bytes_) {
     write_external(tensor, proto);
     return;
@@ -260,7 +263,7 @@ void GraphWriter::write_external(const Tensor& tensor, pb::TensorProto* proto) {
   auto known = blob_offsets_.find({tensor.raw(), bytes});
   uint64_t offset = known == blob_offsets_.end() ? 0 : known->second;
   if (known == blob_offsets_.end()) {
-    const uint64_t alignment = bytes >= 16 * kPageBytes ? kPageBytes : kLineBytes;
+    const uint64_t alignment = mapping_alignment(bytes);
     offset = (data_end_ + alignment - 1) / alignment * alignment;
     data_end_ = offset + bytes;
     blob_offsets_.emplace(std::pair(tensor.raw(), bytes), offset);

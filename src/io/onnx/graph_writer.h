@@ -7,6 +7,7 @@
 #include "base/result.h"
 #include "fewbit_onnx.pb.h"
 #include "graph/graph.h"
+#include "io/onnx/writer.h"
 
 namespace fewbit::onnx {
 
@@ -18,9 +19,11 @@ struct ExternalBlob {
 class GraphWriter {
  public:
   /// `data_file`: name of the external file, "" for none. Constants of at least `threshold_bytes`
-  /// go there.
-  GraphWriter(std::string data_file, int64_t threshold_bytes)
-      : data_file_(std::move(data_file)), threshold_bytes_(threshold_bytes) {}
+  /// go there. The placer, if there is one, is asked first.
+  GraphWriter(std::string data_file, int64_t threshold_bytes, TensorPlacer placer = nullptr)
+      : data_file_(std::move(data_file)),
+        threshold_bytes_(threshold_bytes),
+        placer_(std::move(placer)) {}
 
   /// Error: the graph has a cycle.
   Result<pb::ModelProto> write(const Model& model);
@@ -45,6 +48,7 @@ class GraphWriter {
 
   std::string data_file_;
   int64_t threshold_bytes_;
+  TensorPlacer placer_;
   std::vector<Tensor> payloads_;
   std::vector<ExternalBlob> blobs_;
   /// By place and length: values that share a tensor share its bytes in the file.

@@ -2,6 +2,7 @@
 // ONNX model files: reading. docs/onnx.md says what is kept and what is normalised.
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -12,6 +13,11 @@
 
 namespace fewbit {
 
+/// Gives the tensor that a container keeps under the name `location`. Type and dimensions are what
+/// the model says it has.
+using TensorLookup =
+    std::function<Result<Tensor>(const std::string& location, DType type, const Dims& dims)>;
+
 struct OnnxReadOptions {
   /// Receives one line for each thing in the file that was read over (training information,
   /// many-device annotations, types of inner values that have no form here).
@@ -21,6 +27,8 @@ struct OnnxReadOptions {
   /// Model-local functions may grow the graph by at most this many bytes of protobuf: calls of
   /// calls of calls multiply.
   int64_t max_inlined_bytes = int64_t{1} << 30;
+  /// If set, external data is asked for here by its location, and never looked for in files.
+  TensorLookup lookup;
 };
 
 /// Metadata keys of values that hold ONNX's quantization annotations: this and, for example,

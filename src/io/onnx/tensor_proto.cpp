@@ -1,8 +1,5 @@
 #include "io/onnx/tensor_proto.h"
 
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <bit>
 #include <cstring>
@@ -47,42 +44,6 @@ TypedRow typed_field(DType type) {
     default:
       return {TypedField::kInt32, "int32_data", 5};
   }
-}
-
-/// Bytes from which copied pages are handed back to the system.
-constexpr size_t kReleaseBytes = size_t{1} << 20;
-
-void release_pages(std::span<const std::byte> bytes) {
-  static const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
-  const auto begin = (reinterpret_cast<uintptr_t>(bytes.data()) + page - 1) / page * page;
-  const auto end = (reinterpret_cast<uintptr_t>(bytes.data()) + bytes.size()) / page * page;
-  if (begin < end) ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
-}
-
-// A byte of a bool tensor is 0 or 1; C++ may assume so, thus anything else is made so.
-bool has_odd_bool(DType type, std::span<const std::byte> bytes) {
-  return type == DType::kBool &&
-         std::any_of(bytes.begin(), bytes.end(), [](std::byte b) { return b > std::byte{1}; });
-}
-
-Tensor view_or_copy(DType type, Dims dims, std::span<const std::byte> bytes,
-                    const ByteSource& source) {
-  const auto alignment = static_cast<uintptr_t>(std::clamp(bits_of(type) / 8, 1, 8));
-  const bool aligned = reinterpret_cast<uintptr_t>(bytes.data()) % alignment == 0;
-  const bool odd_bool = has_odd_bool(type, bytes);
-  if (source.owner != nullptr && aligned && !odd_bool) {
-    auto* data = const_cast<std::byte*>(bytes.data());  // NOLINT: constants are never written
-    return Tensor::view(type, std::move(dims), data, source.owner);
-  }
-  Tensor t = Tensor::uninitialized(type, std::move(dims));
-  if (odd_bool) {
-    std::transform(bytes.begin(), bytes.end(), t.raw(),
-                   [](std::byte b) { return b == std::byte{0} ? b : std::byte{1}; });
-  } else if (!bytes.empty()) {
-    std::memcpy(t.raw(), bytes.data(), bytes.size());
-  }
-  if (source.mapped && bytes.size() >= kReleaseBytes) release_pages(bytes);
-  return t;
 }
 
 Result<Tensor> from_bytes(DType type, Dims dims, std::string_view what,
@@ -228,15 +189,16 @@ Result<ExternalPlace> read_place(const pb::TensorProto& proto) {
 }
 
 Result<Tensor> from_external(const pb::TensorProto& proto, DType type, Dims dims,
-                             ExternalFiles& files) {
+                             TensorSources& sources) {
   if (type == DType::kString) return bad_input("strings cannot be external data");
   FEWBIT_ASSIGN(ExternalPlace place, read_place(proto));
+  if (sources.lookup) return sources.lookup(place.location, type, dims);
   const int64_t expected = bytes_of(type, elements_of(dims));
   if (place.length && *place.length != expected) {
     return bad_input("external data of {} bytes, but {}{} needs {}", *place.length, name_of(type),
                      to_string(dims), expected);
   }
-  FEWBIT_ASSIGN(MappedFile file, files.open(place.location));
+  FEWBIT_ASSIGN(MappedFile file, sources.external.open(place.location));
   const auto size = static_cast<int64_t>(file.size());
   if (place.offset > size || expected > size - place.offset) {
     return bad_input("external data at bytes {} to {} of '{}', which has only {}", place.offset,
@@ -258,7 +220,7 @@ Result<Tensor> read_tensor(const pb::TensorProto& proto, TensorSources& sources)
   Dims dims(proto.dims().begin(), proto.dims().end());
   FEWBIT_ASSIGN(const int64_t elements, checked_elements(dims, type));
   if (proto.data_location() == pb::TensorProto::EXTERNAL) {
-    return from_external(proto, type, std::move(dims), sources.external);
+    return from_external(proto, type, std::move(dims), sources);
   }
   const TypedRow row = typed_field(type);
   const bool raw = proto.has_payload_at() && proto.payload_field() == kRawDataField;

@@ -2,26 +2,20 @@
 // TensorProto to Tensor: typed fields, raw bytes, external data, sparse tensors.
 
 #include <cstdint>
-#include <memory>
-#include <span>
 
 #include "base/result.h"
 #include "base/tensor.h"
 #include "fewbit_onnx.pb.h"
+#include "io/byte_source.h"
 #include "io/onnx/external_files.h"
+#include "io/onnx/reader.h"
 
 namespace fewbit::onnx {
-
-/// Bytes that tensors may view.
-struct ByteSource {
-  std::span<const std::byte> bytes;
-  std::shared_ptr<void> owner;  ///< null: the bytes do not outlive the reading, tensors copy them
-  bool mapped = false;          ///< pages of a file: given back once they have been copied
-};
 
 struct TensorSources {
   ByteSource model;  ///< what the payloads of the skeleton point into (wire.h)
   ExternalFiles external;
+  TensorLookup lookup;      ///< empty: external data lies in files
   int64_t max_dense_bytes;  ///< a sparse tensor that is larger when dense is refused
 };
 

@@ -86,8 +86,8 @@ Status write_onnx(const Model& model, const std::string& path, const OnnxWriteOp
   return std::move(status).error().with_context(path);
 }
 
-Result<std::string> serialize_onnx(const Model& model) {
-  GraphWriter writer("", 0);
+Result<std::string> serialize_onnx(const Model& model, const TensorPlacer& placer) {
+  GraphWriter writer("", 0, placer);
   FEWBIT_ASSIGN(const onnx::pb::ModelProto proto, writer.write(model));
   FEWBIT_ASSIGN(const std::string skeleton, make_skeleton(proto));
   std::string out;

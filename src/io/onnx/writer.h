@@ -2,6 +2,8 @@
 // ONNX model files: writing. The same model gives the same bytes.
 
 #include <cstdint>
+#include <functional>
+#include <optional>
 #include <string>
 
 #include "base/result.h"
@@ -27,7 +29,13 @@ struct OnnxWriteOptions {
 Status write_onnx(const Model& model, const std::string& path,
                   const OnnxWriteOptions& options = {});
 
-/// The file's bytes, in memory, without external data.
-Result<std::string> serialize_onnx(const Model& model);
+/// Called for every constant that is written, in order: the name under which a container keeps its
+/// bytes, or nothing for one whose bytes go into the model.
+using TensorPlacer =
+    std::function<std::optional<std::string>(const std::string& name, const Tensor& tensor)>;
+
+/// The file's bytes, in memory. Without a placer there is no external data; what a placer takes is
+/// external data whose location is the name that it gives (OnnxReadOptions::lookup reads it).
+Result<std::string> serialize_onnx(const Model& model, const TensorPlacer& placer = nullptr);
 
 }  // namespace fewbit
