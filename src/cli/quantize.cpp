@@ -66,7 +66,8 @@ Run add_quantize(Arguments& arguments) {
                    "Data set that accuracy is measured on, before and after (TOML)");
   arguments.option(
       "--scheme", o->scheme,
-      "Bits of weights and activations: w8a8, w8a8:tensor, w8a8:dynamic, w8a8:token, w8a16, w8");
+      "Bits of weights and activations: w8a8, w8a8:tensor, w8a8:dynamic, w8a8:token, w8a16, w8, "
+      "w4:g32, w4a8:g128, ..., or a format: nf4, mxfp4, nvfp4, fp8, ternary (`fewbit formats`)");
   arguments.option("--recipe", o->recipe_file, "The whole run as a TOML file; flags override it");
   arguments.option("--set", o->sets, "KEY=VALUE of one recipe key; may be given often");
   arguments.option("--threads", o->threads, "Worker threads (0: all processors)");

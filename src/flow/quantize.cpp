@@ -14,10 +14,13 @@
 #include "eval/compare.h"
 #include "eval/evaluate.h"
 #include "eval/feeds.h"
+#include "graph/infer.h"
 #include "io/model_file.h"
 #include "numerics/error_stats.h"
 #include "passes/correct_bias.h"
+#include "passes/export_onnx.h"
 #include "passes/node_names.h"
+#include "passes/pack_weights.h"
 #include "passes/quantize_dynamic.h"
 #include "passes/quantize_graph.h"
 
@@ -47,6 +50,7 @@ class Run {
 
   Result<QuantizeReport> operator()(const std::string& input, const std::string& output) {
     auto start = Clock::now();
+    FEWBIT_ASSIGN(output_kind_, kind_of_name(output));
     FEWBIT_TRY(load(input));
     // What cannot be written is found before the work, not after it.
     if (auto file = AtomicFile::create(output); !file.ok()) return std::move(file).error();
@@ -78,6 +82,7 @@ class Run {
     set_threads(static_cast<int>(recipe_.threads));
     report_.input = input;
     report_.scheme = scheme_.name();
+    report_.weight_only = scheme_.weight_format && !needs_data();
     report_.target = recipe_.target;
     report_.version = version();
     report_.seed = recipe_.seed;
@@ -170,7 +175,7 @@ class Run {
       if (!found) return misuse("recipe key 'layers.float': the model has no layer '{}'", name);
     }
     for (const LayerPlacement& l : placement_.layers) {
-      std::string reason = float_reason(l);
+      std::string reason = report_.weight_only ? "" : float_reason(l);
       if (recipe_.strict && !reason.empty()) {
         return unsupported("--strict: {} '{}' stays in float: {}", l.op_type, l.name, reason);
       }
@@ -182,6 +187,10 @@ class Run {
   // were to get codes).
   std::string float_reason(const LayerPlacement& layer) const {
     if (!layer.integer) return layer.reason;
+    if (scheme_.weight_format && layer.weighted) {
+      return fmt::format("its {} weights are decoded: there are no integer kernels for them here",
+                         scheme_.weight_format->name());
+    }
     if (bits_of(scheme_.activation_type) == 16) {
       return "its 16-bit codes are for other runtimes: there are no kernels for them here";
     }
@@ -227,7 +236,28 @@ class Run {
     return {};
   }
 
+  // Weights into the format of the scheme. The graph has its activations' quantizers already, if
+  // any were asked for.
+  Status pack() {
+    PackOptions options;
+    options.format = *scheme_.weight_format;
+    options.search = scheme_.weight_range == "mse";
+    options.float_layers = scheme_.float_layers;
+    FEWBIT_ASSIGN(packed_, pack_weights(quantized_.graph, options));
+    quantized_.opsets["ai.fewbit"] = 1;
+    for (const PackedLayer& layer : packed_) {
+      if (!recipe_.strict || layer.packed()) continue;
+      return unsupported("--strict: the weights of {} '{}' stay in float: {}", layer.op_type,
+                         layer.name, layer.reason);
+    }
+    return {};
+  }
+
   Status quantize() {
+    if (report_.weight_only) {
+      quantized_ = model_;
+      return pack();
+    }
     FEWBIT_ASSIGN(QuantizedGraph quantized,
                   scheme_.activations == Activations::kDynamic
                       ? quantize_dynamic(model_.graph, placement_, scheme_)
@@ -236,6 +266,7 @@ class Run {
     quantized_.graph = std::move(quantized.graph);
     make_node_names_unique(quantized_.graph);
     layers_ = std::move(quantized.layers);
+    if (scheme_.weight_format) return pack();
     if (!needs_data() || recipe_.bias_correction == "none") return {};
     const BatchSource source = remembered(batches(recipe_.bias_samples), kRememberedBytes);
     auto corrected = [&](bool empirical) -> Result<Model> {
@@ -344,7 +375,28 @@ class Run {
     return {};
   }
 
+  // Of weight-only quantization: the layers with weights.
+  void list_packed_layers() {
+    for (const PackedLayer& packed : packed_) {
+      LayerReport layer;
+      layer.name = packed.name;
+      layer.op_type = packed.op_type;
+      layer.reason = packed.reason;
+      describe_packed(packed, layer);
+      report_.layers.push_back(std::move(layer));
+    }
+  }
+
+  void describe_packed(const PackedLayer& packed, LayerReport& layer) const {
+    layer.packed = packed.packed();
+    layer.scheme = layer.packed ? scheme_.name() : "float";
+    layer.weight_sqnr_db = packed.sqnr_db;
+    layer.float_bytes = packed.float_bytes;
+    layer.bytes = packed.bytes;
+  }
+
   void list_layers() {
+    if (report_.weight_only) return list_packed_layers();
     for (const LayerPlacement& placed : placement_.layers) {
       LayerReport layer;
       layer.name = placed.name;
@@ -353,6 +405,9 @@ class Run {
       layer.integer = layer.reason.empty();
       if (layer.integer) layer.reason = placed.reason;
       layer.scheme = !placed.integer ? "float" : placed.weighted ? scheme_.name() : "a8";
+      for (const PackedLayer& packed : packed_) {
+        if (packed.name == placed.name) describe_packed(packed, layer);
+      }
       for (const QuantizedLayer& q : layers_) {
         if (q.name != placed.name) continue;
         layer.weight_sqnr_db = q.weight_sqnr_db;
@@ -371,6 +426,11 @@ class Run {
     quantized_.metadata["fewbit.recipe"] = to_toml(recipe_);
     quantized_.metadata["fewbit.seed"] = std::to_string(recipe_.seed);
     if (!report_.data_hash.empty()) quantized_.metadata["fewbit.data_sha256"] = report_.data_hash;
+    if (output_kind_ == ModelFileKind::kOnnx && !packed_.empty()) {
+      FEWBIT_TRY(infer_graph(quantized_.graph));
+      FEWBIT_TRY(export_decode_nodes(quantized_, {recipe_.export_products == "nbits"}));
+      quantized_.opsets.erase("ai.fewbit");
+    }
     FEWBIT_TRY(write_model(quantized_, output));
     report_.output = output;
     report_.bytes = file_bytes(output);
@@ -386,6 +446,8 @@ class Run {
   Ranges ranges_;
   InputMeans means_;
   std::vector<QuantizedLayer> layers_;
+  std::vector<PackedLayer> packed_;
+  ModelFileKind output_kind_ = ModelFileKind::kOnnx;
   QuantizeReport report_;
 };
 

@@ -105,7 +105,8 @@ constexpr RecipeKey key(std::string_view name, std::string_view help) {
 constexpr RecipeKey kKeys[] = {
     key<&Recipe::scheme>("scheme",
                          "bits of weights and activations: w8a8, w8a16, w8; :tensor, "
-                         ":dynamic, :token"),
+                         ":dynamic, :token; w4:g32, w4a8:g128, ...; a format such as nf4 or "
+                         "mxfp4, alone or with +a8"),
     key<&Recipe::target>("target", "where the model will run: ort-cpu"),
     key<&Recipe::seed>("seed", "of everything random"),
     key<&Recipe::strict>("strict", "a layer that stays in float is an error"),
@@ -132,6 +133,10 @@ constexpr RecipeKey kKeys[] = {
     key<&Recipe::bias_samples>("passes.bias_samples",
                                "samples of the empirical correction; 0: all"),
     key<&Recipe::float_layers>("layers.float", "names of layers to leave in float"),
+    key<&Recipe::export_products>(
+        "export.products",
+        "ONNX files, weights in few bits: qdq (DequantizeLinear) or nbits "
+        "(MatMulNBits)"),
 };
 
 const RecipeKey* find_key(std::string_view name) {
@@ -278,6 +283,7 @@ Result<QuantScheme> scheme_of(const Recipe& recipe) {
   FEWBIT_TRY(one_of("passes.bias_correction", recipe.bias_correction,
                     {"auto", "none", "analytic", "empirical"}));
   FEWBIT_TRY(one_of("target", recipe.target, {"ort-cpu"}));
+  FEWBIT_TRY(one_of("export.products", recipe.export_products, {"qdq", "nbits"}));
   if (find_observer(recipe.observer) == nullptr) {
     std::vector<std::string_view> names;
     for (const ObserverRow& row : observer_table()) names.push_back(row.name);

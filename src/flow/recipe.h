@@ -42,6 +42,8 @@ struct Recipe {
   int64_t bias_samples = 64;
 
   std::vector<std::string> float_layers;
+
+  std::string export_products = "qdq";  ///< ONNX files with weights in few bits: qdq or nbits
 };
 
 /// One key of the recipe.

@@ -23,8 +23,13 @@ Json json_of(const AccuracyReport& a) {
 }
 
 Json json_of(const LayerReport& l) {
-  Json j = {{"name", l.name},       {"op", l.op_type},    {"scheme", l.scheme},
-            {"integer", l.integer}, {"reason", l.reason}, {"float_bytes", l.float_bytes},
+  Json j = {{"name", l.name},
+            {"op", l.op_type},
+            {"scheme", l.scheme},
+            {"integer", l.integer},
+            {"packed", l.packed},
+            {"reason", l.reason},
+            {"float_bytes", l.float_bytes},
             {"bytes", l.bytes}};
   if (l.bytes > 0) j.set("weight_sqnr_db", l.weight_sqnr_db);
   if (l.measured) {
@@ -40,6 +45,22 @@ std::string accuracy_line(const char* name, const AccuracyReport& a) {
                      name, a.top1, a.top1_low, a.top1_high, a.top5, a.samples);
 }
 
+std::string summary_line(const QuantizeReport& r) {
+  std::string line = r.scheme + ": ";
+  if (r.packed_layers() > 0) {
+    line +=
+        fmt::format("weights of {} layers in {:.3f} bits each, decoded to float32 when loaded; ",
+                    r.packed_layers(), r.packed_bits_per_weight());
+  }
+  if (!r.weight_only) line += fmt::format("{} layers on integers, ", r.integer_layers());
+  line += fmt::format("{} in float", r.fallbacks());
+  if (r.verify_samples > 0) {
+    line +=
+        fmt::format("; outputs {} dB on {} samples", decibels(r.output_sqnr_db), r.verify_samples);
+  }
+  return line + "\n";
+}
+
 }  // namespace
 
 int64_t QuantizeReport::integer_layers() const {
@@ -47,8 +68,22 @@ int64_t QuantizeReport::integer_layers() const {
                        [](const LayerReport& l) { return l.integer; });
 }
 
+int64_t QuantizeReport::packed_layers() const {
+  return std::count_if(layers.begin(), layers.end(), [](const LayerReport& l) { return l.packed; });
+}
+
 int64_t QuantizeReport::fallbacks() const {
-  return static_cast<int64_t>(layers.size()) - integer_layers();
+  return static_cast<int64_t>(layers.size()) - (weight_only ? packed_layers() : integer_layers());
+}
+
+double QuantizeReport::packed_bits_per_weight() const {
+  int64_t bytes_packed = 0, elements = 0;
+  for (const LayerReport& l : layers) {
+    if (!l.packed) continue;
+    bytes_packed += l.bytes;
+    elements += l.float_bytes / 4;
+  }
+  return elements > 0 ? 8.0 * static_cast<double>(bytes_packed) / static_cast<double>(elements) : 0;
 }
 
 std::string to_json(const QuantizeReport& r) {
@@ -66,6 +101,8 @@ std::string to_json(const QuantizeReport& r) {
             {"output_sqnr_db", r.output_sqnr_db},
             {"verify_samples", r.verify_samples},
             {"integer_layers", r.integer_layers()},
+            {"packed_layers", r.packed_layers()},
+            {"packed_bits_per_weight", r.packed_bits_per_weight()},
             {"fallbacks", r.fallbacks()},
             {"seconds_calibrate", r.seconds_calibrate},
             {"seconds_total", r.seconds_total},
@@ -131,13 +168,11 @@ std::string to_table(const QuantizeReport& r, int columns) {
   if (r.fallbacks() > 0) {
     Table table({"stays in float", "op", "why"});
     for (const LayerReport& l : r.layers) {
-      if (!l.integer) table.row({l.name, l.op_type, l.reason});
+      if (!(r.weight_only ? l.packed : l.integer)) table.row({l.name, l.op_type, l.reason});
     }
     out += table.print(columns) + "\n";
   }
-  out +=
-      fmt::format("{}: {} layers on integers, {} in float; outputs {} dB on {} samples\n", r.scheme,
-                  r.integer_layers(), r.fallbacks(), decibels(r.output_sqnr_db), r.verify_samples);
+  out += summary_line(r);
   if (r.float_accuracy) out += accuracy_line("float", *r.float_accuracy);
   if (r.accuracy) {
     out += accuracy_line("quantized", *r.accuracy);

@@ -13,8 +13,9 @@ namespace fewbit {
 struct LayerReport {
   std::string name;
   std::string op_type;
-  std::string scheme;         ///< what the file has: "w8a8", "a8", "float"
+  std::string scheme;         ///< what the file has: "w8a8", "a8", "int4/g32", "float"
   bool integer = false;       ///< computes on integers in this runtime
+  bool packed = false;        ///< its weights are in few bits, decoded to float32 to compute
   std::string reason;         ///< of a fallback, or what is special
   double weight_sqnr_db = 0;  ///< weighted layers
   double output_sqnr_db = 0;  ///< of the layer's output against the float model's
@@ -52,9 +53,15 @@ struct QuantizeReport {
   double seconds_calibrate = 0, seconds_total = 0;
   int64_t peak_rss_bytes = 0;
 
+  bool weight_only = false;  ///< no integers were asked for: packed weights are what was
+
   int64_t integer_layers() const;
-  int64_t fallbacks()
-      const;  ///< layers that compute in float here although integers were asked for
+  int64_t packed_layers() const;
+  /// Layers that are not what was asked for: float here although integers (weight-only: packed
+  /// weights) were.
+  int64_t fallbacks() const;
+  /// Bits of packed weights, with all that belongs to them, over their number; 0 if there are none.
+  double packed_bits_per_weight() const;
 };
 
 /// One JSON object.
