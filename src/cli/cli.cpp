@@ -30,7 +30,8 @@ constexpr Command kCommands[] = {
     {"quantize", "Makes a few-bit model of a float one, proves it, and writes it",
      "  fewbit quantize model.onnx -o model_int8.onnx --calib calibration.toml\n"
      "  fewbit quantize model.onnx -o model_int8.onnx --calib calibration.toml --eval test.toml\n"
-     "  fewbit quantize model.onnx -o model_w8.onnx --scheme w8",
+     "  fewbit quantize model.onnx -o model_w8.onnx --scheme w8\n"
+     "  fewbit quantize model.onnx -o model_w4.fewbit --scheme w4:g32",
      add_quantize},
     {"compare", "Finds the layers in which a quantized model's error is born",
      "  fewbit compare model.onnx model_int8.onnx --data calibration.toml\n"
@@ -46,6 +47,10 @@ constexpr Command kCommands[] = {
      "  fewbit convert model.onnx -o model_bf16.onnx --to bf16\n"
      "  fewbit convert old.onnx -o new.onnx --external-data",
      add_convert},
+    {"formats", "The storage formats: bits per weight, error, and what can carry them",
+     "  fewbit formats\n"
+     "  fewbit formats int4/g32 q4_K nvfp4",
+     add_formats},
 };
 
 int fail(std::string message, int code) {

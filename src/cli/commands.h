@@ -12,5 +12,6 @@ Run add_quantize(Arguments& arguments);
 Run add_compare(Arguments& arguments);
 Run add_bench(Arguments& arguments);
 Run add_convert(Arguments& arguments);
+Run add_formats(Arguments& arguments);
 
 }  // namespace fewbit::cli

@@ -6,6 +6,7 @@
 #include "graph/cost.h"
 #include "graph/infer.h"
 #include "graph/verify.h"
+#include "runtime/packed_weight.h"
 #include "runtime/rewrite/rewrite.h"
 #include "runtime/session.h"
 
@@ -156,7 +157,20 @@ class Inspector {
     }
     const NodeId producer = graph_.value(v).producer;
     layer.parameters += costs_[producer].parameters;
+    if (is_decode(graph_.node(producer))) return add_packed(graph_.node(producer), layer);
     for (ValueId in : graph_.node(producer).inputs) add_constants(in, layer);
+  }
+
+  // Its parts are arrays of bytes: the format says what they are.
+  void add_packed(const Node& decode, LayerInfo& layer) {
+    for (ValueId in : decode.inputs) {
+      const Tensor* part = graph_.constant(in);
+      if (part != nullptr) layer.bytes += part->bytes();
+    }
+    const int64_t elements = decode.get_int("rows", 0) * decode.get_int("cols", 0);
+    if (elements <= largest_elements_) return;
+    largest_elements_ = elements;
+    layer.stored = decode.get_string("format", "");
   }
 
   // Follows the value to where it, or what it was fused into, is produced when the model is run.

@@ -18,7 +18,7 @@ struct LayerInfo {
   std::string output;     ///< type and shape of the first output
   std::string runs_as;    ///< the operator that does its work when the model is run; "" if unknown
   std::string precision;  ///< "float32", "uint8 x int8": of activations and weights as computed
-  std::string stored;     ///< element type of its largest constant, "" without constants
+  std::string stored;     ///< element type or format of its largest constant, "" without constants
   int64_t macs = 0;
   bool macs_known = true;
   int64_t parameters = 0;

@@ -138,7 +138,16 @@ int64_t saturating_add(int64_t a, int64_t b) {
   return checked_add(a, b).value_or(INT64_MAX);
 }
 
+// The weights that a matrix in few bits stands for, not the bytes that it is stored in.
+int64_t packed_parameters(const Node& node) {
+  const int64_t rows = node.get_int("rows", 0);
+  const int64_t cols = node.get_int("cols", 0);
+  const std::vector<int64_t> dims = {std::max<int64_t>(rows, 0), std::max<int64_t>(cols, 0)};
+  return checked_elements(dims, DType::kFloat32).ok() ? dims[0] * dims[1] : 0;
+}
+
 int64_t first_read_parameters(const Graph& graph, const Node& node, std::vector<bool>& counted) {
+  if (node.is("Decode", "ai.fewbit")) return packed_parameters(node);
   int64_t sum = 0;
   for (size_t i = 0; i < node.inputs.size(); ++i) {
     const Tensor* tensor = graph.constant(node.inputs[i]);

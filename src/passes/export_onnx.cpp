@@ -131,7 +131,7 @@ class Exporter {
       graph_.remove_node(id);
       return write_cast(matrix, dims, is_transposed, out);
     }
-    const Carrier carrier = *carrier_of(matrix.format);
+    const Carrier carrier = widened(*carrier_of(matrix.format), is_transposed);
     const Unpacked u = unpack(matrix);
     if (options_.matmul_nbits) {
       FEWBIT_ASSIGN(const bool all, products_to_nbits(id, matrix, u));
@@ -140,6 +140,14 @@ class Exporter {
     graph_.remove_node(id);
     write_dequantize(matrix, carrier, u, dims, is_transposed, out);
     return {};
+  }
+
+  // ONNX Runtime 1.31 fuses products with DequantizeLinear of int2 into a MatMulNBits that gives
+  // wrong sums (without its graph optimizations, and as an explicit MatMulNBits, they are right).
+  static Carrier widened(Carrier carrier, bool is_product) {
+    if (!is_product || bits_of(carrier.type) != 2) return carrier;
+    carrier.type = carrier.type == DType::kInt2 ? DType::kInt4 : DType::kUint4;
+    return carrier;
   }
 
   ValueId constant(std::string_view what, Tensor tensor) {
