@@ -8,5 +8,6 @@
 namespace fewbit::formats {
 
 std::span<const FormatRow> half_rows();  ///< fp16, bf16
+std::span<const FormatRow> gguf_rows();  ///< q4_0 .. tq2_0: the blocks of GGUF files
 
 }  // namespace fewbit::formats
