@@ -71,7 +71,7 @@ def ggml(library, name, values, rounds):
 
 def gguf_package(name, values, rounds):
     import gguf
-    kind = gguf.GGMLQuantizationType[name if name.endswith("_K") else name.upper()]
+    kind = gguf.GGMLQuantizationType[name.upper()]
     try:
         blocks, seconds = timed(lambda: gguf.quants.quantize(values, kind), rounds)
     except NotImplementedError:

@@ -89,7 +89,7 @@ def decode(run, tmp_path):
 
 def package_type(name):
     gguf = pytest.importorskip("gguf", reason="needs the gguf package")
-    return gguf.quants, gguf.GGMLQuantizationType[name if name.endswith("_K") else name.upper()]
+    return gguf.quants, gguf.GGMLQuantizationType[name.upper()]
 
 
 def same_bits(a, b):

@@ -128,6 +128,7 @@ class ScaleSearch {
 template <int N>
 class AffineSearch {
  public:
+  AffineSearch() = default;
   AffineSearch(const Lanes* x, const Lanes* w, float top, bool base_below_zero)
       : x_(x), w_(w), top_(top), base_below_zero_(base_below_zero) {
     for (int i = 0; i < N; ++i) {
@@ -215,14 +216,31 @@ class AffineSearch {
     for (int i = 0; i < N; ++i) out[i] = clamp(nearest((x_[i] - base) * inverse), 0, top_);
   }
 
+  /// Sums over the codes that a scale and a base give.
+  struct Sums {
+    Lanes sw, sx, sq, sqq, sxq;
+  };
+  Sums sums(Lanes scale, Lanes base) const {
+    const Lanes inverse = inverse_or_zero(scale);
+    Sums s{sw_, sx_, splat(0), splat(0), splat(0)};
+    for (int i = 0; i < N; ++i) {
+      const Lanes q = clamp(nearest((x_[i] - base) * inverse), 0, top_);
+      const Lanes wq = w_[i] * q;
+      s.sq += wq;
+      s.sqq += wq * q;
+      s.sxq += wq * x_[i];
+    }
+    return s;
+  }
+
   Lanes scale() const { return scale_; }
   Lanes base() const { return base_; }
 
  private:
-  const Lanes* x_;
-  const Lanes* w_;
-  float top_;
-  bool base_below_zero_;
+  const Lanes* x_ = nullptr;
+  const Lanes* w_ = nullptr;
+  float top_ = 0;
+  bool base_below_zero_ = false;
   Lanes sw_ = splat(0);
   Lanes sx_ = splat(0);
   Lanes scale_ = splat(0);
