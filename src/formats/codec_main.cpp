@@ -4,6 +4,7 @@
 //   fewbit_codec parts  FORMAT ROWS COLS                     name, type and dimensions of each part
 //   fewbit_codec encode FORMAT ROWS COLS IN.f32 OUT.bin [--no-search] [--importance FILE.f32]
 //   fewbit_codec decode FORMAT ROWS COLS IN.bin OUT.f32
+//   fewbit_codec decode-gguf mxfp4|nvfp4 IN.bin OUT.f32     GGUF's blocks of these two
 //
 // A .f32 file is ROWS * COLS float32 values, row-major (importance: that, or COLS values); a .bin
 // file is the parts one after another. encode and decode print the seconds that they took without
@@ -19,6 +20,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "formats/format.h"
+#include "formats/gguf/mx_blocks.h"
 
 namespace {
 
@@ -28,7 +30,8 @@ constexpr const char* kUsage =
     "usage: fewbit_codec parts FORMAT ROWS COLS\n"
     "       fewbit_codec encode FORMAT ROWS COLS IN.f32 OUT.bin [--no-search]"
     " [--importance FILE.f32]\n"
-    "       fewbit_codec decode FORMAT ROWS COLS IN.bin OUT.f32\n";
+    "       fewbit_codec decode FORMAT ROWS COLS IN.bin OUT.f32\n"
+    "       fewbit_codec decode-gguf mxfp4|nvfp4 IN.bin OUT.f32\n";
 
 struct Arguments {
   std::string command;
@@ -144,7 +147,33 @@ Status run_decode(const Arguments& a) {
                     {reinterpret_cast<const char*>(values.data()), values.size() * sizeof(float)});
 }
 
+// Through the plain arrays, so that these are checked too.
+template <typename Block>
+Status decode_gguf(const std::string& in, const std::string& out) {
+  FEWBIT_ASSIGN(const std::string bytes, read_file(in));
+  if (bytes.size() % sizeof(Block) != 0) {
+    return bad_input("{}: expected whole blocks of {} bytes, found {}", in, sizeof(Block),
+                     bytes.size());
+  }
+  std::vector<Block> blocks(bytes.size() / sizeof(Block));
+  std::memcpy(blocks.data(), bytes.data(), bytes.size());
+  std::vector<uint8_t> codes(blocks.size() * Block::kElems);
+  std::vector<uint8_t> scales(blocks.size() * Block::kGroups);
+  formats::gguf::unpack_blocks(std::span<const Block>(blocks), codes, scales);
+  std::fill(blocks.begin(), blocks.end(), Block{});
+  formats::gguf::pack_blocks(codes, scales, std::span<Block>(blocks));
+  std::vector<float> values(codes.size());
+  formats::gguf::decode_blocks(std::span<const Block>(blocks), values);
+  return write_file(out,
+                    {reinterpret_cast<const char*>(values.data()), values.size() * sizeof(float)});
+}
+
 Status run(std::span<char*> argv) {
+  if (argv.size() == 5 && std::string_view(argv[1]) == "decode-gguf") {
+    const std::string_view type = argv[2];
+    if (type == "mxfp4") return decode_gguf<formats::gguf::Mxfp4Block>(argv[3], argv[4]);
+    if (type == "nvfp4") return decode_gguf<formats::gguf::Nvfp4Block>(argv[3], argv[4]);
+  }
   FEWBIT_ASSIGN(const Arguments a, parse(argv));
   if (a.command == "parts") return run_parts(a);
   return a.command == "encode" ? run_encode(a) : run_decode(a);

@@ -22,6 +22,8 @@ TYPES = {
     "q5_K": (13, 256, 176), "q6_K": (14, 256, 210), "iq4_nl": (20, 32, 18), "iq4_xs": (23, 256, 136),
     "tq1_0": (34, 256, 54), "tq2_0": (35, 256, 66),
 }
+# Stored otherwise outside of GGUF files.
+MX_TYPES = {"mxfp4": (39, 32, 17), "nvfp4": (40, 64, 36)}
 
 
 class TypeTraits(ctypes.Structure):
@@ -45,7 +47,7 @@ class Ggml:
         self._lib.ggml_get_type_traits.argtypes = [ctypes.c_int]
 
     def traits(self, name):
-        return self._lib.ggml_get_type_traits(TYPES[name][0]).contents
+        return self._lib.ggml_get_type_traits((TYPES | MX_TYPES)[name][0]).contents
 
     def quantize(self, name, values, importance=None):
         """values float32 [rows, cols], importance [cols] -> uint8 [rows, bytes of a row]."""
@@ -62,7 +64,7 @@ class Ggml:
 
     def dequantize(self, name, blocks):
         """uint8 [rows, bytes of a row] -> float32 [rows, cols]."""
-        _, block, size = TYPES[name]
+        _, block, size = (TYPES | MX_TYPES)[name]
         blocks = np.ascontiguousarray(blocks, np.uint8)
         out = np.empty((blocks.shape[0], blocks.shape[1] // size * block), np.float32)
         self.traits(name).to_float(blocks.ctypes.data, out.ctypes.data, out.size)

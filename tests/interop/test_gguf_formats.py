@@ -127,6 +127,19 @@ def test_random_bytes_decode_as_the_package_decodes_them(name, decode):
     assert np.array_equal(decode(name, blocks, COLS), quants.dequantize(blocks, kind))
 
 
+@pytest.mark.parametrize("name", list(ggml_library.MX_TYPES))
+def test_mx_blocks_decode_as_ggml_decodes_them(name, ggml, run, tmp_path):
+    """Every scale byte with every pair of codes; the program goes through the plain arrays."""
+    _, block, size = ggml_library.MX_TYPES[name]
+    assert ggml.traits(name).type_size == size
+    blocks = np.random.default_rng(13).integers(0, 256, (1024, size), dtype=np.uint8)
+    blocks[:, :size - block // 2] = np.arange(1024)[:, None] // 4
+    blocks.tofile(tmp_path / "in.bin")
+    run("fewbit_codec", "decode-gguf", name, tmp_path / "in.bin", tmp_path / "out.f32")
+    ours = np.fromfile(tmp_path / "out.f32", np.float32).reshape(1024, block)
+    assert same_bits(ours, ggml.dequantize(name, blocks))
+
+
 def block_errors(name, values, decoded, importance=1.0):
     block = ggml_library.TYPES[name][1]
     difference = (values.astype(np.float64) - decoded) ** 2 * importance

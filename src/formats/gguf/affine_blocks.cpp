@@ -281,7 +281,7 @@ struct AffineSuper {
   static constexpr int kSubs = kSuper / kSub;
   static constexpr float kLargest = 65504.0F * Layout::kScaleTop * (Layout::kTop + 1);
 
-  static void reference(const float* x, Block& out) {
+  static void reference(const float* x, Block* out) {
     Parts<kSubs> parts;
     float scales[kSubs];
     float mins[kSubs];
@@ -304,18 +304,18 @@ struct AffineSuper {
       parts.scales[j] = code(over_scale * scales[j]);
       parts.mins[j] = code(over_min * mins[j]);
     }
-    out.d = Half::from_float(largest_scale / kTop);
-    out.dmin = Half::from_float(largest_min / kTop);
+    out->d = Half::from_float(largest_scale / kTop);
+    out->dmin = Half::from_float(largest_min / kTop);
     for (int j = 0; j < kSubs; ++j) {
-      const float d = out.d.to_float() * parts.scales[j];
+      const float d = out->d.to_float() * parts.scales[j];
       if (d == 0) continue;  // the codes of the fit stay
-      const float min = out.dmin.to_float() * parts.mins[j];
+      const float min = out->dmin.to_float() * parts.mins[j];
       for (int i = j * kSub; i < (j + 1) * kSub; ++i) {
         const int q = nearest_low_bits((x[i] + min) / d);
         parts.codes[i] = static_cast<uint8_t>(std::clamp(q, 0, Layout::kTop));
       }
     }
-    Layout::pack(parts, out);
+    Layout::pack(parts, *out);
   }
 
   static void search(const float* x, const float* w, Block* out) {

@@ -3,10 +3,10 @@
 //
 //   Block                 the POD that is stored
 //   kElems                weights in a block
-//   kTogether             blocks that search() takes
+//   kTogether             blocks that reference() and search() take: x, w [kTogether * kElems]
 //   kLargest              no weight of a larger magnitude can be held
-//   reference(x, block)   x [kElems]: what ggml's reference quantizer gives, bit for bit
-//   search(x, w, blocks)  x, w [kTogether * kElems], w from 0 to 1: least weighted squared error
+//   reference(x, blocks)  what ggml's reference quantizer gives, bit for bit
+//   search(x, w, blocks)  least squared error weighted with w, from 0 to 1
 //   decode(block, out)    out [kElems]: the floats that ggml gives, bit for bit
 //
 // A row of weights is padded with zeros of no importance to whole blocks.
@@ -127,12 +127,13 @@ struct BlockRows {
       if (std::fabs(batch.x[i]) > Codec::kLargest) [[unlikely]]
         return too_large(batch.x[i], row, col + i, format);
     }
+    Block references[Codec::kTogether] = {};
     Block found[Codec::kTogether] = {};
+    Codec::reference(batch.x, references);
     if (search) Codec::search(batch.x, batch.w, found);
     for (int64_t b = 0; b < batch.blocks; ++b, to += sizeof(Block)) {
       const float* x = batch.x + b * kElems;
-      Block block = {};
-      Codec::reference(x, block);
+      Block block = references[b];
       if (search && improves(found[b], block, x, batch.w + b * kElems)) block = found[b];
       if (!has_finite_scales(block)) [[unlikely]] {
         const auto at = std::max_element(

@@ -11,6 +11,7 @@
 // other (each step can only lower the error, as in Lloyd's algorithm).
 
 #include <algorithm>
+#include <array>
 #include <span>
 
 #include "formats/gguf/lanes.h"
@@ -38,6 +39,18 @@ struct UniformGrid {
   Lanes operator()(Lanes v) const { return clamp(nearest(v), low, high); }
 };
 
+/// Positions for ScaleSearch::run on the grid [-n, n - 1]: the extreme value at either end (so with
+/// a scale of either sign), each `inside` steps from it; negative: beyond it, cut off.
+template <size_t Count>
+constexpr std::array<float, 2 * Count> both_ends(float n, const std::array<float, Count>& inside) {
+  std::array<float, 2 * Count> positions{};
+  for (size_t i = 0; i < Count; ++i) {
+    positions[2 * i] = -(n - inside[i]);
+    positions[2 * i + 1] = n - 1 - inside[i];
+  }
+  return positions;
+}
+
 /// The value of largest magnitude (the first, of several) among those that count.
 template <int N>
 Lanes signed_extreme(const Lanes* x, const Lanes* w) {
@@ -55,6 +68,7 @@ Lanes signed_extreme(const Lanes* x, const Lanes* w) {
 template <int N, typename Grid>
 class ScaleSearch {
  public:
+  ScaleSearch() = default;
   ScaleSearch(const Lanes* x, const Lanes* w, Grid grid) : x_(x), w_(w), grid_(grid) {}
 
   /// Tries the scales that put the extreme value at each of `positions` on the grid, then refits.
@@ -68,16 +82,9 @@ class ScaleSearch {
 
   /// Fits the codes that this inverse of a scale gives; keeps the fit if it is the best.
   void try_inverse(Lanes inverse) {
-    Lanes sxq = splat(0);
-    Lanes sqq = splat(0);
-    for (int i = 0; i < N; ++i) {
-      const Lanes q = grid_(x_[i] * inverse);
-      const Lanes wq = w_[i] * q;
-      sxq += wq * x_[i];
-      sqq += wq * q;
-    }
-    const Lanes fitted = sxq / larger(sqq, splat(1e-30F));
-    const Lanes gain = fitted * sxq;
+    const Sums s = sums_of(inverse);
+    const Lanes fitted = s.sxq / larger(s.sqq, splat(1e-30F));
+    const Lanes gain = fitted * s.sxq;
     const LaneMask better = gain > gain_;
     gain_ = pick(better, gain, gain_);
     scale_ = pick(better, fitted, scale_);
@@ -108,6 +115,12 @@ class ScaleSearch {
     return best;
   }
 
+  /// Sums over the codes that a scale gives.
+  struct Sums {
+    Lanes sqq, sxq;
+  };
+  Sums sums(Lanes scale) const { return sums_of(inverse_or_zero(scale)); }
+
   Lanes scale() const { return scale_; }
 
   void codes(Lanes scale, Lanes* out) const {
@@ -116,9 +129,20 @@ class ScaleSearch {
   }
 
  private:
-  const Lanes* x_;
-  const Lanes* w_;
-  Grid grid_;
+  Sums sums_of(Lanes inverse) const {
+    Sums s{splat(0), splat(0)};
+    for (int i = 0; i < N; ++i) {
+      const Lanes q = grid_(x_[i] * inverse);
+      const Lanes wq = w_[i] * q;
+      s.sxq += wq * x_[i];
+      s.sqq += wq * q;
+    }
+    return s;
+  }
+
+  const Lanes* x_ = nullptr;
+  const Lanes* w_ = nullptr;
+  Grid grid_ = {};
   Lanes scale_ = splat(0);
   Lanes gain_ = splat(0);
 };

@@ -104,18 +104,6 @@ float first_extreme(const float* x) {
   return extreme;
 }
 
-// Where the extreme value is put when a scale is sought: at either end of [-n, n - 1] (so with a
-// scale of either sign), a little inside it or cut off.
-template <size_t Count>
-constexpr std::array<float, 2 * Count> both_ends(float n, const std::array<float, Count>& inside) {
-  std::array<float, 2 * Count> positions{};
-  for (size_t i = 0; i < Count; ++i) {
-    positions[2 * i] = -(n - inside[i]);
-    positions[2 * i + 1] = n - 1 - inside[i];
-  }
-  return positions;
-}
-
 /// w = d (q - 2^(bits-1))
 template <typename BlockType, int Bits>
 struct Symmetric {
@@ -127,7 +115,11 @@ struct Symmetric {
   static constexpr auto kPositions =
       both_ends<9>(kZero, {-0.45F, -0.2F, 0.0F, 0.2F, 0.4F, -0.75F, -1.0F, -1.35F, -1.7F});
 
-  static void reference(const float* x, Block& out) {
+  static void reference(const float* x, Block* out) {
+    for (int k = 0; k < kLanes; ++k) reference_one(x + k * kBlock, out[k]);
+  }
+
+  static void reference_one(const float* x, Block& out) {
     const float d = first_extreme(x) / -kZero;
     const float inverse = d != 0 ? 1.0F / d : 0.0F;
     uint8_t codes[kBlock];
@@ -174,7 +166,11 @@ struct Affine {
   static constexpr float kLargest = 65504.0F * (kTop + 1);
   static constexpr std::array<float, 5> kCuts = {-0.3F, 0.05F, 0.4F, 0.75F, 1.1F};
 
-  static void reference(const float* x, Block& out) {
+  static void reference(const float* x, Block* out) {
+    for (int k = 0; k < kLanes; ++k) reference_one(x + k * kBlock, out[k]);
+  }
+
+  static void reference_one(const float* x, Block& out) {
     const float low = *std::min_element(x, x + kBlock);
     const float high = *std::max_element(x, x + kBlock);
     const float d = (high - low) / kTop;
@@ -256,7 +252,11 @@ struct Q8_0 {
     return positions;
   }();
 
-  static void reference(const float* x, Block& out) {
+  static void reference(const float* x, Block* out) {
+    for (int k = 0; k < kLanes; ++k) reference_one(x + k * kBlock, out[k]);
+  }
+
+  static void reference_one(const float* x, Block& out) {
     const float d = std::fabs(first_extreme(x)) / kTop;
     const float inverse = d != 0 ? 1.0F / d : 0.0F;
     for (int i = 0; i < kBlock; ++i) {
@@ -273,7 +273,7 @@ struct Q8_0 {
     to_lanes<kBlock>(w, ws);
     ScaleSearch<kBlock, UniformGrid> search(xs, ws, {-kTop, kTop});
     search.run(kPositions, 1);
-    const Lanes d = search.half_scale();
+    const Lanes d = magnitude(search.half_scale());
     Lanes q[kBlock];
     search.codes(d, q);
     for (int k = 0; k < kLanes; ++k) {
