@@ -12,5 +12,6 @@ std::span<const FormatRow> integer_rows();     ///< int8 .. int2, uint8 .. uint2
 std::span<const FormatRow> float_rows();       ///< fp8, fp6, fp4, MX, NVFP4
 std::span<const FormatRow> nonuniform_rows();  ///< nf4, powers of two and their sums
 std::span<const FormatRow> ternary_rows();     ///< ternary, binary
+std::span<const FormatRow> gguf_rows();        ///< q4_0 .. tq2_0: the blocks of GGUF files
 
 }  // namespace fewbit::formats

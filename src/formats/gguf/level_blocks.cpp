@@ -1,0 +1,264 @@
+// iq4_nl, iq4_xs: 4-bit codes that name one of 16 levels, denser near zero as weights are.
+//
+//   levels  -127 -104 -83 -65 -49 -35 -22 -10 1 13 25 38 53 69 89 113
+//
+//   iq4_nl  18 bytes   [ d ] [qs 16]                             32 weights, w = d level[q]
+//   iq4_xs  136 bytes  [ d ] [scales_h 2] [scales_l 4] [qs 128]  256 weights in 8 sub-blocks of 32,
+//                                                                w = d (sc[j] - 32) level[q]
+//     qs byte 16 j + i:   | q[32 j + 16 + i] | q[32 j + i] |
+//     scales_l byte j:    | low four bits of sc[2 j + 1] | low four bits of sc[2 j] |
+//     scales_h            16 bits, little-endian: bits 2 j, 2 j + 1 are the high two bits of sc[j]
+//
+// Error of a weight between the outer levels: at most half of the gap it lies in, |scale| * 12 at
+// the ends and |scale| * 5.5 around zero. Source: ggml-org/llama.cpp, ggml/src/ggml-common.h
+// (layout, levels), ggml-quants.c (reference quantizers).
+
+#include <array>
+
+#include "formats/gguf/block_rows.h"
+#include "formats/gguf/gguf_rows.h"
+#include "formats/gguf/reference_fit.h"
+#include "formats/gguf/super_scale_search.h"
+
+namespace fewbit::formats::gguf {
+namespace {
+
+constexpr int kBlock = 32;
+constexpr int kSuper = 256;
+constexpr int kSubs = kSuper / kBlock;
+
+constexpr std::array<int8_t, 16> kLevels = {-127, -104, -83, -65, -49, -35, -22, -10,
+                                            1,    13,   25,  38,  53,  69,  89,  113};
+constexpr float kLowest = kLevels.front();
+
+struct Iq4NlBlock {
+  Half d;
+  uint8_t qs[kBlock / 2];
+};
+struct Iq4XsBlock {
+  Half d;
+  uint8_t scales_h[2];
+  uint8_t scales_l[kSubs / 2];
+  uint8_t qs[kSuper / 2];
+};
+static_assert(sizeof(Iq4NlBlock) == 18 && sizeof(Iq4XsBlock) == 136);
+
+// The nearest level; the upper one halfway. Boundaries between levels are multiples of 1/2, so
+// twice the value, rounded down, says all: a table of 512.
+struct LevelGrid {
+  static constexpr int kHalves = 512;
+  static constexpr std::array<float, kHalves> kTable = [] {
+    std::array<float, kHalves> table{};
+    for (int i = 0; i < kHalves; ++i) {
+      const int twice = i - kHalves / 2;
+      size_t code = 0;
+      while (code < 15 && twice >= kLevels[code] + kLevels[code + 1]) ++code;
+      table[static_cast<size_t>(i)] = kLevels[code];
+    }
+    return table;
+  }();
+
+  Lanes operator()(Lanes v) const {
+    const Lanes twice = clamp(v + v, -kHalves / 2, kHalves / 2 - 1);
+    const LaneMask cut = __builtin_convertvector(twice, LaneMask);
+    const LaneMask floor = cut + (__builtin_convertvector(cut, Lanes) > twice);  // true is -1
+    Lanes level = twice;
+    for (int k = 0; k < kLanes; ++k) {
+      level[k] = kTable[static_cast<size_t>(floor[k] + kHalves / 2)];
+    }
+    return level;
+  }
+
+  /// The code of each level, by the level + 127.
+  static constexpr std::array<uint8_t, 256> kCodes = [] {
+    std::array<uint8_t, 256> codes{};
+    for (size_t code = 0; code < 16; ++code) {
+      codes[static_cast<size_t>(kLevels[code] + 127)] = static_cast<uint8_t>(code);
+    }
+    return codes;
+  }();
+};
+
+// Levels plus 127 -> codes, two to a byte.
+void pack_codes(const uint8_t* levels, uint8_t* out) {
+  for (int j = 0; j < kBlock / 2; ++j) {
+    out[j] = static_cast<uint8_t>(LevelGrid::kCodes[levels[j]] |
+                                  LevelGrid::kCodes[levels[j + kBlock / 2]] << 4);
+  }
+}
+
+void decode_codes(const uint8_t* qs, float scale, float* out) {
+  for (int j = 0; j < kBlock / 2; ++j) {
+    out[j] = scale * kLevels[qs[j] & 0xf];
+    out[j + kBlock / 2] = scale * kLevels[qs[j] >> 4];
+  }
+}
+
+// Where the extreme value is put when a scale is sought: near either end of the levels.
+constexpr std::array<float, 18> kPositions = {-127, -122, -117, -112, -132, -137, -142, -148, -155,
+                                              113,  109,  105,  100,  118,  123,  128,  134,  141};
+
+// What ggml takes as the scale of kLanes groups of 32: weights x^2, the extreme value put at -127,
+// and at 127, then at -134 .. -120, each fitted; the fit that explains most.
+Lanes reference_level_scale(const Lanes* x) {
+  const Lanes extreme = first_extreme<kBlock>(x);
+  const LaneMask zero = magnitude(extreme) < kReferenceZero;
+  const Lanes divisor = pick(zero, splat(1), extreme);
+  Lanes scale = splat(0);
+  Lanes best_gain = splat(0);
+  constexpr int kTries = 7;
+  for (int k = -kTries - 1; k <= kTries; ++k) {
+    const bool first = k < -kTries;
+    const Lanes inverse =
+        first ? 1.0F / (-divisor / kLowest) : (static_cast<float>(k) + kLowest) / divisor;
+    Lanes sxq = splat(0);
+    Lanes sqq = splat(0);
+    for (int i = 0; i < kBlock; ++i) {
+      const Lanes q = LevelGrid()(inverse * x[i]);
+      const Lanes wq = x[i] * x[i] * q;
+      sxq += wq * x[i];
+      sqq += wq * q;
+    }
+    const LaneMask fits = sqq > 0;
+    const Lanes fitted = pick(fits, sxq / pick(fits, sqq, splat(1)), splat(0));
+    const LaneMask better =
+        first ? LaneMask(sqq == sqq) : LaneMask(fits & (sxq * sxq > best_gain * sqq));
+    scale = pick(better, fitted, scale);
+    best_gain = pick(better, fitted * sxq, best_gain);
+  }
+  return pick(zero, splat(0), scale);
+}
+
+// The levels nearest to x / scale, as ggml rounds them, plus 127.
+void reference_levels(const Lanes* x, Lanes scale, uint8_t* out) {
+  const Lanes inverse = inverse_or_zero(scale);
+  Lanes q[kBlock];
+  for (int i = 0; i < kBlock; ++i) q[i] = LevelGrid()(inverse * x[i]);
+  from_lanes<kBlock>(q, 127, out);
+}
+
+struct Iq4Nl {
+  using Block = Iq4NlBlock;
+  static constexpr int kElems = kBlock;
+  static constexpr int kTogether = kLanes;
+  static constexpr float kLargest = 65504.0F * 128;
+
+  static void reference(const float* x, Block* out) {
+    Lanes xs[kBlock];
+    to_lanes<kBlock>(x, xs);
+    const Lanes scale = reference_level_scale(xs);
+    uint8_t levels[kLanes * kBlock];
+    reference_levels(xs, scale, levels);
+    write(scale, levels, out);
+  }
+
+  static void search(const float* x, const float* w, Block* out) {
+    Lanes xs[kBlock];
+    Lanes ws[kBlock];
+    to_lanes<kBlock>(x, xs);
+    to_lanes<kBlock>(w, ws);
+    ScaleSearch<kBlock, LevelGrid> search(xs, ws, {});
+    search.run(kPositions, 2);
+    const Lanes scale = search.half_scale();
+    Lanes q[kBlock];
+    search.codes(scale, q);
+    uint8_t levels[kLanes * kBlock];
+    from_lanes<kBlock>(q, 127, levels);
+    write(scale, levels, out);
+  }
+
+  static void decode(const Block& block, float* out) {
+    decode_codes(block.qs, block.d.to_float(), out);
+  }
+
+ private:
+  static void write(Lanes scale, const uint8_t* levels, Block* out) {
+    for (int k = 0; k < kLanes; ++k) {
+      out[k].d = Half::from_float(scale[k]);
+      pack_codes(levels + k * kBlock, out[k].qs);
+    }
+  }
+};
+
+struct Iq4Xs {
+  using Block = Iq4XsBlock;
+  static constexpr int kElems = kSuper;
+  static constexpr int kTogether = 1;
+  static constexpr int kScaleZero = 32;
+  static constexpr float kLargest = 65504.0F * 128 * kScaleZero;
+
+  static void reference(const float* x, Block* out) {
+    Lanes xs[kSubs / kLanes][kBlock];
+    Lanes fitted[kSubs / kLanes];
+    float extreme = 0;
+    for (int g = 0; g < kSubs / kLanes; ++g) {
+      to_lanes<kBlock>(x + g * kLanes * kBlock, xs[g]);
+      fitted[g] = reference_level_scale(xs[g]);
+      for (int k = 0; k < kLanes; ++k) {
+        if (std::fabs(fitted[g][k]) > std::fabs(extreme)) extreme = fitted[g][k];
+      }
+    }
+    const float d = -extreme / kScaleZero;
+    const float over_d = d != 0 ? 1 / d : 0;
+    uint8_t scales[kSubs];
+    uint8_t levels[kSuper];
+    for (int g = 0; g < kSubs / kLanes; ++g) {
+      const Lanes s = clamp(nearest_low_bits(over_d * fitted[g]), -kScaleZero, kScaleZero - 1);
+      for (int k = 0; k < kLanes; ++k) {
+        scales[g * kLanes + k] = static_cast<uint8_t>(static_cast<int>(s[k]) + kScaleZero);
+      }
+      reference_levels(xs[g], d * s, levels + g * kLanes * kBlock);
+    }
+    out->d = Half::from_float(d);
+    pack(scales, levels, *out);
+  }
+
+  static void search(const float* x, const float* w, Block* out) {
+    SuperScaleSearch<kBlock, kSubs, LevelGrid> search(x, w, {}, kPositions, -kScaleZero);
+    search.run(3, 1);
+    uint8_t scales[kSubs];
+    uint8_t levels[kSuper];
+    search.scales(kScaleZero, scales);
+    search.codes(127, levels);
+    out->d = search.d();
+    pack(scales, levels, *out);
+  }
+
+  static void decode(const Block& block, float* out) {
+    const float d = block.d.to_float();
+    for (int j = 0; j < kSubs; ++j) {
+      const int low = block.scales_l[j / 2] >> j % 2 * 4 & 0xf;
+      const int high = block.scales_h[j / 4] >> j % 4 * 2 & 3;
+      decode_codes(block.qs + j * kBlock / 2,
+                   d * static_cast<float>((low | high << 4) - kScaleZero), out + j * kBlock);
+    }
+  }
+
+ private:
+  // scales plus 32, levels plus 127
+  static void pack(const uint8_t* scales, const uint8_t* levels, Block& out) {
+    for (int j = 0; j < kSubs / 2; ++j) {
+      out.scales_l[j] =
+          static_cast<uint8_t>((scales[2 * j] & 0xf) | (scales[2 * j + 1] & 0xf) << 4);
+    }
+    for (int byte = 0; byte < 2; ++byte) {
+      int bits = 0;
+      for (int j = 0; j < 4; ++j) bits |= scales[4 * byte + j] >> 4 << 2 * j;
+      out.scales_h[byte] = static_cast<uint8_t>(bits);
+    }
+    for (int j = 0; j < kSubs; ++j) pack_codes(levels + j * kBlock, out.qs + j * kBlock / 2);
+  }
+};
+
+constexpr std::array<FormatRow, 2> kRows = {
+    block_row<Iq4Nl>(20, "iq4_nl", "GGUF: 32 x 4 bits, 16 levels denser near zero"),
+    block_row<Iq4Xs>(23, "iq4_xs", "GGUF: 256 x 4 bits, the levels of iq4_nl, 6-bit scales per 32"),
+};
+
+}  // namespace
+
+std::span<const FormatRow> level_rows() {
+  return kRows;
+}
+
+}  // namespace fewbit::formats::gguf
