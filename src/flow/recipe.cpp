@@ -122,6 +122,9 @@ constexpr RecipeKey kKeys[] = {
     key<&Recipe::evaluation_data>("evaluation.data",
                                   "data-set file for the accuracy before and after"),
     key<&Recipe::weight_range>("weights.range", "max or mse"),
+    key<&Recipe::weight_importance>("weights.importance",
+                                    "formats, with calibration data: errors count by what the "
+                                    "weights are multiplied with"),
     key<&Recipe::activation_type>("activations.type", "uint8 or int8 (w8a16: uint16 or int16)"),
     key<&Recipe::activation_symmetric>("activations.symmetric", "zero in the middle of the codes"),
     key<&Recipe::fold_batch_norm>("passes.fold_batch_norm", "batch normalisation into weights"),

@@ -31,6 +31,7 @@ struct Recipe {
   std::string evaluation_data;
 
   std::string weight_range = "mse";
+  bool weight_importance = true;  ///< with calibration data, formats: errors weighted by the inputs
   std::string activation_type = "uint8";
   bool activation_symmetric = false;
 

@@ -59,7 +59,7 @@ constexpr LevelGrid integer_grid(int bits) {
   g.bits = bits;
   g.first = -(1 << (bits - 1));
   g.search_low = kLowest[static_cast<size_t>(bits)];
-  g.candidates = bits == 8 ? 4 : 14;
+  g.candidates = bits == 8 ? 4 : bits > 4 ? 24 : 14;
   return g;
 }
 /// Codes 0 .. 2^bits - 1 with a zero-point.

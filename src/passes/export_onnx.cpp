@@ -1,7 +1,9 @@
 #include "passes/export_onnx.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
+#include <cmath>
 #include <optional>
 
 #include "formats/leveled.h"
@@ -18,7 +20,6 @@ using formats::leveled_of;
 // How a format's codes look in ONNX.
 struct Carrier {
   DType type = DType::kUndefined;
-  int zero = 0;  ///< what is taken off our code to get ONNX's, without a zero-point
   bool zero_point = false;
   int opset() const {
     if (bits_of(type) == 2) return 25;
@@ -33,24 +34,20 @@ std::optional<Carrier> float_carrier(const LevelGrid& grid) {
   return std::nullopt;
 }
 
-// Integer grids, and tables whose level is code - zero (ternary).
+// Integer grids, and tables whose levels are integers (ternary, binary).
 std::optional<Carrier> carrier_of(const Format& format) {
   const Leveled* leveled = leveled_of(format);
   if (leveled == nullptr) return std::nullopt;
   const LevelGrid& grid = leveled->grid;
   if (grid.kind == LevelGrid::Kind::kFloat) return float_carrier(grid);
-  int zero = grid.symmetric_zero();
-  if (grid.kind == LevelGrid::Kind::kTable) {
-    zero = static_cast<int>(-grid.levels[0]);
-    for (size_t i = 0; i < static_cast<size_t>(grid.count); ++i) {
-      if (grid.levels[i] != static_cast<float>(grid.codes[i] - zero)) return std::nullopt;
-    }
-  }
   const bool wide = grid.bits > 4;
   if (grid.zero_point) {
-    return Carrier{wide ? DType::kUint8 : grid.bits > 2 ? DType::kUint4 : DType::kUint2, 0, true};
+    return Carrier{wide ? DType::kUint8 : grid.bits > 2 ? DType::kUint4 : DType::kUint2, true};
   }
-  return Carrier{wide ? DType::kInt8 : grid.bits > 2 ? DType::kInt4 : DType::kInt2, zero, false};
+  for (const float level : level_values(grid)) {
+    if (level != std::nearbyintf(level)) return std::nullopt;
+  }
+  return Carrier{wide ? DType::kInt8 : grid.bits > 2 ? DType::kInt4 : DType::kInt2, false};
 }
 
 // Everything of a matrix, one number per element or group, row by row.
@@ -180,10 +177,12 @@ class Exporter {
     return {};
   }
 
-  // ONNX's code of each of ours: the difference to the zero, in as many bits as the type has.
-  static std::vector<uint8_t> onnx_codes(const Unpacked& u, const Carrier& carrier) {
+  // ONNX's codes are the levels themselves, unless there is a zero-point or they are floats.
+  static std::vector<uint8_t> onnx_codes(const Unpacked& u, const LevelGrid& grid) {
     std::vector<uint8_t> codes = u.codes;
-    for (uint8_t& c : codes) c = static_cast<uint8_t>(c - carrier.zero);
+    if (grid.zero_point || grid.kind == LevelGrid::Kind::kFloat) return codes;
+    const std::array<float, 256> levels = level_values(grid);
+    for (uint8_t& c : codes) c = static_cast<uint8_t>(static_cast<int>(levels[c]));
     return codes;
   }
 
@@ -196,7 +195,7 @@ class Exporter {
     Dims stored = dims;
     Dims per_group = {m.rows, u.groups};
     int64_t axis = 1;
-    std::vector<uint8_t> codes = onnx_codes(u, carrier);
+    std::vector<uint8_t> codes = onnx_codes(u, leveled_of(m.format)->grid);
     std::vector<float> scales = u.scales;
     std::vector<int32_t> zeros = u.zeros;
     const bool blocked = group > 0 || (group == Format::kPerChannel && batch > 1);

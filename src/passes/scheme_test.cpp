@@ -27,6 +27,40 @@ TEST(Scheme, SaysWhatItMeans) {
   EXPECT_EQ(parse_scheme("w8")->activations, Activations::kFloat);
 }
 
+TEST(Scheme, FormatsAreSchemes) {
+  const std::pair<const char*, const char*> cases[] = {{"w4", "int4"},
+                                                       {"w4:g32", "int4/g32"},
+                                                       {"w2:g64", "int2"},
+                                                       {"w8:g32", "int8/g32"},
+                                                       {"w8a8:g32", "int8/g32+a8"},
+                                                       {"w4a8:g128", "int4/g128+a8"},
+                                                       {"w3:channel", "int3/channel"},
+                                                       {"w4:g32:asym", "uint4/g32"},
+                                                       {"w4:asym", "uint4"},
+                                                       {"nf4", "nf4"},
+                                                       {"mxfp4", "mxfp4"},
+                                                       {"nvfp4+a8", "nvfp4+a8"},
+                                                       {"fp8", "fp8e4m3"},
+                                                       {"fp8/tensor", "fp8e4m3/tensor"},
+                                                       {"int4/g32:u6", "int4/g32:u6"},
+                                                       {"q4_K", "q4_K"},
+                                                       {"bf16", "bf16"}};
+  for (const auto& [text, name] : cases) {
+    const auto scheme = parse_scheme(text);
+    ASSERT_TRUE(scheme.ok()) << text << ": " << scheme.error().message();
+    ASSERT_TRUE(scheme->weight_format.has_value()) << text;
+    EXPECT_EQ(scheme->name(), name);
+    EXPECT_EQ(scheme->activations,
+              std::string_view(name).ends_with("+a8") ? Activations::kStatic : Activations::kFloat);
+    EXPECT_EQ(parse_scheme(name)->name(), name);
+  }
+  EXPECT_FALSE(parse_scheme("w8:tensor")->weight_format.has_value());
+  for (const char* text : {"w4:g24", "w4:g32:g64", "w4:asym:asym", "w4a8:token", "w1", "w9", "w4a4",
+                           "int4/g24", "nf4+a4", "w4:g32:u6"}) {
+    EXPECT_FALSE(parse_scheme(text).ok()) << text;
+  }
+}
+
 TEST(Scheme, ErrorsListWhatThereIs) {
   for (const char* text : {"", "w4a4", "W8A8", "w8a8 ", "a8"}) {
     auto scheme = parse_scheme(text);
