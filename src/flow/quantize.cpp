@@ -9,11 +9,11 @@
 #include "base/memory_use.h"
 #include "base/threads.h"
 #include "calib/calibrate.h"
-#include "calib/layer_statistics.h"
 #include "data/dataset.h"
 #include "eval/compare.h"
 #include "eval/evaluate.h"
 #include "eval/feeds.h"
+#include "flow/input_statistics.h"
 #include "graph/infer.h"
 #include "io/model_file.h"
 #include "numerics/error_stats.h"
@@ -213,11 +213,14 @@ class Run {
                     ObserverSet::create(values, scheme_.observer, scheme_.observer_options));
       observers->listen(listeners);
     }
-    std::map<std::string, LayerStatistics> means;
-    std::map<std::string, InputSquares> squares;
-    if (corrects_bias()) FEWBIT_TRY(listen_to_means(listeners, means));
+    InputMeanListeners means;
+    InputSquareListeners squares;
+    if (corrects_bias()) {
+      const int64_t batch_limit = batches(recipe_.bias_samples).count;
+      FEWBIT_TRY(means.listen(model_.graph, placement_, batch_limit, listeners));
+    }
     if (scheme_.weight_format && recipe_.weight_importance) {
-      FEWBIT_TRY(listen_to_squares(listeners, squares));
+      FEWBIT_TRY(squares.listen(model_.graph, listeners));
     }
     if (listeners.empty()) return {};
     FEWBIT_ASSIGN(Session session, Session::create(model_, session_options()));
@@ -226,76 +229,14 @@ class Run {
       RangeTarget target{bits_of(scheme_.activation_type), scheme_.activation_symmetric};
       FEWBIT_ASSIGN(ranges_, observers->ranges(target));
     }
-    for (const auto& [name, s] : means) means_[name] = s.means();
-    for (const auto& [name, s] : squares) importance_[name] = importance_of(s);
+    means_ = means.means();
+    importance_ = squares.importance();
     report_.seconds_calibrate = seconds_since(start);
     return {};
   }
 
   bool corrects_bias() const {
     return needs_data() && !scheme_.weight_format && recipe_.bias_correction != "none";
-  }
-
-  Status listen_to_means(Listeners& listeners, std::map<std::string, LayerStatistics>& means) {
-    const int64_t batches_left = batches(recipe_.bias_samples).count;
-    for (const LayerPlacement& layer : placement_.layers) {
-      if (!layer.weighted) continue;
-      const Node& node = model_.graph.node(layer.node);
-      FEWBIT_ASSIGN(PatchGeometry geometry, patch_geometry(model_.graph, node));
-      LayerStatistics* s = &means.emplace(layer.name, LayerStatistics(geometry, {})).first->second;
-      // Means are compared with those of the quantized network on the same samples, and only
-      // those: another sample's mean differs by more than quantization changes it.
-      listeners.emplace(model_.graph.value(node.input(0)).name,
-                        [s, left = batches_left](const Tensor& v) mutable {
-                          if (left-- > 0) s->add(v);
-                        });
-    }
-    return {};
-  }
-
-  struct InputSquares {
-    LayerStatistics statistics;  // of the squares
-    int64_t rows;                // output channels
-  };
-
-  // The mean square of what a weight is multiplied with is what the square of its error costs at
-  // the layer's output, as long as inputs are uncorrelated.
-  Status listen_to_squares(Listeners& listeners, std::map<std::string, InputSquares>& squares) {
-    for (NodeId id : model_.graph.order()) {
-      const Node& node = model_.graph.node(id);
-      const bool product = node.is("Conv") || node.is("Gemm") || node.is("MatMul");
-      const ValueId input = node.input(0);
-      if (!product || model_.graph.constant(node.input(1)) == nullptr || input == kNone ||
-          model_.graph.value(input).type.elem != DType::kFloat32) {
-        continue;
-      }
-      Result<PatchGeometry> geometry = patch_geometry(model_.graph, node);
-      if (!geometry.ok()) continue;  // weights of that kind all count alike
-      const int64_t rows = model_.graph.constant(node.input(1))->dim(0);
-      InputSquares entry{LayerStatistics(*geometry, {}), rows};
-      LayerStatistics* s = &squares.emplace(layer_name(model_.graph, node), std::move(entry))
-                                .first->second.statistics;
-      listeners.emplace(model_.graph.value(input).name, [s](const Tensor& v) {
-        Tensor squared = v.clone();
-        for (float& x : squared.span<float>()) x *= x;
-        s->add(squared);
-      });
-    }
-    return {};
-  }
-
-  // [cols]; with groups of channels [rows, cols], for each group has inputs of its own.
-  static std::vector<float> importance_of(const InputSquares& squares) {
-    const std::vector<double> means = squares.statistics.means();
-    const std::vector<float> all(means.begin(), means.end());
-    const PatchGeometry& g = squares.statistics.geometry();
-    if (g.groups == 1) return all;
-    std::vector<float> repeated;
-    for (int64_t row = 0; row < squares.rows; ++row) {
-      const auto begin = all.begin() + row / (squares.rows / g.groups) * g.group_elems();
-      repeated.insert(repeated.end(), begin, begin + g.group_elems());
-    }
-    return repeated;
   }
 
   // Weights into the format of the scheme. The graph has its activations' quantizers already, if

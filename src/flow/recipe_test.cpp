@@ -59,7 +59,9 @@ TEST(Recipe, EveryFieldHasAKey) {
   EXPECT_NE(r.equalize_max_scale, fresh.equalize_max_scale);
   EXPECT_NE(r.moving_average, fresh.moving_average);
   EXPECT_NE(r.absorb_bias, fresh.absorb_bias);
-  EXPECT_EQ(recipe_keys().size(), 22U);
+  EXPECT_NE(r.weight_importance, fresh.weight_importance);
+  EXPECT_NE(r.export_products, fresh.export_products);
+  EXPECT_EQ(recipe_keys().size(), 24U);
 }
 
 TEST(Recipe, UnknownKeysSuggestTheNearest) {
