@@ -1,8 +1,9 @@
-// Floats of 8, 6 and 4 bits under a scale, and the microscaling formats (MX) that fix group and
+// Floats of 8, 6, 5 and 4 bits under a scale, and the microscaling formats (MX) that fix group and
 // scale.
 //
 //   fp8e4m3  s eeee mmm   bias  7, largest 448      fp8e5m2  s eeeee mm   bias 15, largest 57344
 //   fp6e2m3  s ee mmm     bias  1, largest 7.5      fp6e3m2  s eee mm     bias  3, largest 28
+//   fp5e2m2  s ee mm      bias  1, largest 7
 //   fp4e2m1  s ee m       bias  1: 0 0.5 1 1.5 2 3 4 6
 //
 //   w = scale * value(code), subnormals included, nearest, ties to the even code, past the largest
@@ -36,6 +37,7 @@ constexpr Leveled kE4M3 = {float_grid(4, 3, 7, 448)};
 constexpr Leveled kE5M2 = {float_grid(5, 2, 15, 57344)};
 constexpr Leveled kE2M3 = {float_grid(2, 3, 1, 7.5F)};
 constexpr Leveled kE3M2 = {float_grid(3, 2, 3, 28)};
+constexpr Leveled kE2M2 = {float_grid(2, 2, 1, 7)};
 constexpr Leveled kE2M1 = {float_grid(2, 1, 1, 6)};
 constexpr Leveled kMxInt8 = {with_unit(integer_grid(8), 0x1p-6F)};
 
@@ -70,11 +72,13 @@ constexpr FormatRow mx(uint16_t id, std::string_view name, std::string_view summ
   return fixed(scaled(id, name, summary, kMxSource, leveled), 32, ScaleType::kE8M0, files);
 }
 
-constexpr std::array<FormatRow, 12> kRows = {
+constexpr std::array<FormatRow, 13> kRows = {
     scaled(30, "fp8e4m3", "8-bit floats, 4 bits of exponent", kFp8Source, &kE4M3),
     scaled(31, "fp8e5m2", "8-bit floats, 5 bits of exponent", kFp8Source, &kE5M2),
     scaled(32, "fp6e2m3", "6-bit floats, 2 bits of exponent", kMxSource, &kE2M3),
     scaled(33, "fp6e3m2", "6-bit floats, 3 bits of exponent", kMxSource, &kE3M2),
+    scaled(42, "fp5e2m2", "5-bit floats, 2 bits of exponent",
+           "H. Xia et al., 2024 (arXiv:2401.14112), FP5", &kE2M2),
     scaled(34, "fp4e2m1", "4-bit floats, 2 bits of exponent", kMxSource, &kE2M1),
     mx(35, "mxfp8", "fp8e4m3 in groups of 32 under powers of two", &kE4M3),
     mx(36, "mxfp8e5m2", "fp8e5m2 in groups of 32 under powers of two", &kE5M2),

@@ -43,6 +43,7 @@ constexpr Golden kGolden[] = {
     {"fp8e5m2", "fb70f977f579ebfa73f878f47a67fa75f779f17b6ff976f679edfb72f877f47a25491238"},
     {"fp6e2m3", "7fa9baf683bc544ebf69e8d09d821cd2739ce71dc771de774334"},
     {"fp6e3m2", "bfd45dfb39ddafaed71cfc68cebb8ee977ddf75dd771de77902c"},
+    {"fp5e2m2", "bfd45dfb49dda2aed73cfc68ceb18ee99364db268f34"},
     {"fp4e2m1", "ce51ad641bd549ce529de42ad640be635737"},
     {"mxfp8", "f862f36fec74d8f668f271e97650f56bf072e47860f46eed74dcf766f270ea7678"},
     {"mxfp8e5m2", "f86df674f276e8f770f574f07764f672f475ee786cf673f276eaf86ff574f17771"},
