@@ -72,9 +72,7 @@ Status compare_models(const CompareCommand& command) {
 
 Run add_compare(Arguments& arguments) {
   auto command = std::make_shared<CompareCommand>();
-  arguments.option("float", command->original, "The float model")
-      .required()
-      .type_name("FLOAT");
+  arguments.option("float", command->original, "The float model").required().type_name("FLOAT");
   arguments.option("quantized", command->quantized, "What was made of it")
       .required()
       .type_name("QUANTIZED");

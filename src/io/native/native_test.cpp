@@ -199,6 +199,8 @@ TEST(Native, ListsPackedWeightsWithTheirParts) {
             R"("parts":["codes","scale"]}})");
   EXPECT_NE(file->find("scale"), nullptr);
   EXPECT_TRUE(parse_bytes(bytes).ok());
+  g.node(g.value(w).producer).attributes["format"] = std::string("\xff");
+  EXPECT_NE(native_bytes(model).find(R"({\"w\":{\"format\":\"\",)"), std::string::npos);
 }
 
 /// The golden file with `from` replaced by `to` in its header, sealed anew.
