@@ -99,8 +99,8 @@ class Network {
 };
 
 /// Quantizes the model `input` into `output`, both ONNX (.onnx) or Fewbit's own (.fewbit).
-/// `recipe_toml`: the text of a recipe (docs/quantization.md); calibration.data must name a data-set
-/// file. Returns the report as JSON.
+/// `recipe_toml`: the text of a recipe (docs/quantization.md); calibration.data must name a
+/// data-set file. Returns the report as JSON.
 Expected<std::string> quantize(const std::string& input, const std::string& output,
                                const std::string& recipe_toml);
 

@@ -1,13 +1,21 @@
 #include "base/memory_use.h"
 
-#include <sys/resource.h>
+#include "base/file.h"
+#include "base/text.h"
 
 namespace fewbit {
 
+// Not getrusage(2): its maximum starts, across exec, with that of the program that started this
+// one.
 int64_t peak_rss_bytes() {
-  rusage usage{};
-  if (getrusage(RUSAGE_SELF, &usage) != 0) return 0;
-  return int64_t{usage.ru_maxrss} * 1024;  // Linux counts in KiB (getrusage(2))
+  const Result<std::string> status = read_file("/proc/self/status");
+  if (!status.ok()) return 0;
+  for (const std::string_view line : split(*status, '\n')) {
+    if (!line.starts_with("VmHWM:")) continue;
+    const std::vector<std::string_view> words = split(trim(line.substr(6)), ' ');  // "1234 kB"
+    return parse_int64(words.front()).value_or(0) * 1024;
+  }
+  return 0;
 }
 
 }  // namespace fewbit

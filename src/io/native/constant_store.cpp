@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/sha256.h"
+#include "base/text.h"
 #include "io/json.h"
 
 namespace fewbit::native {
@@ -42,8 +43,10 @@ void ConstantStore::collect_parts(const Graph& graph, std::vector<const Graph*> 
       }
     }
     if (!node.is("Decode", "ai.fewbit") || node.output(0) == kNone) continue;
+    // A string attribute may hold any bytes, JSON may not.
+    const std::string format = node.get_string("format", "");
     PackedWeight weight{graph.value(node.output(0)).name,
-                        node.get_string("format", ""),
+                        is_utf8(format) ? format : "",
                         node.get_int("rows", 0),
                         node.get_int("cols", 0),
                         node.get_int("transposed", 0),
@@ -63,7 +66,7 @@ std::string ConstantStore::free_name(const std::string& name) {
   const auto is_free = [&](const std::string& n) {
     return n != kSafetensorsMetadata && !n.starts_with(kSafetensorsPadding) && names_.count(n) == 0;
   };
-  // A reserved prefix stays reserved with a number behind it.
+  // What begins like padding does so with a number behind it, too.
   const std::string stem = name.starts_with(kSafetensorsPadding) ? "_" + name : name;
   std::string candidate = stem;
   for (int i = 1; !is_free(candidate); ++i) candidate = fmt::format("{}.{}", stem, i);

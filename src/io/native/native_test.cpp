@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "base/file.h"
+#include "fewbit_onnx.pb.h"
 #include "io/native/header.h"
 #include "io/native/test_models.h"
 #include "io/onnx/writer.h"
@@ -198,6 +199,8 @@ TEST(Native, ListsPackedWeightsWithTheirParts) {
             R"("parts":["codes","scale"]}})");
   EXPECT_NE(file->find("scale"), nullptr);
   EXPECT_TRUE(parse_bytes(bytes).ok());
+  g.node(g.value(w).producer).attributes["format"] = std::string("\xff");
+  EXPECT_NE(native_bytes(model).find(R"({\"w\":{\"format\":\"\",)"), std::string::npos);
 }
 
 /// The golden file with `from` replaced by `to` in its header, sealed anew.
@@ -238,6 +241,40 @@ TEST(Native, GraphAndTensorsMustFit) {
             "the graph's float32[3] is stored as float32[3]");
   EXPECT_EQ(error_of(edited("}}", R"(},"z":{"dtype":"U8","shape":[0],"data_offsets":[12,12]}})")),
             "m: tensor 'z' at bytes 4108 to 4108 belongs to no constant of the graph");
+}
+
+std::string base64_of(const onnx::pb::ModelProto& graph) {
+  return native::to_base64(graph.SerializeAsString());
+}
+
+// A few bytes of protobuf can stand for gigabytes: sparse tensors, functions that call functions.
+TEST(Native, TheGraphIsNoLargerThanItsText) {
+  const std::string old_graph =
+      "CAo6SgoOCgF4CgF3EgF5IgNBZGQSBHRpbnkqGAgDEAFCAXdqDQoIbG9jYXRpb24SAX"
+      "dwAVoTCgF4Eg4KDAgBEggKAggCCgIIA2IDCgF5QgQKABAV";
+  onnx::pb::ModelProto graph;
+  graph.set_ir_version(10);
+  auto* import = graph.add_opset_import();
+  import->set_version(21);
+  auto* sparse = graph.mutable_graph()->add_sparse_initializer();
+  sparse->add_dims(int64_t{1} << 28);
+  for (auto* part : {sparse->mutable_values(), sparse->mutable_indices()}) {
+    part->set_name("s");
+    part->add_dims(0);
+    part->set_data_type(part == sparse->mutable_values() ? 1 : 7);
+  }
+  EXPECT_EQ(error_of(edited(old_graph, base64_of(graph))),
+            "m: fewbit.graph: initializer 's': the sparse tensor of shape [268435456] is larger "
+            "than 0 B when dense");
+  graph.mutable_graph()->clear_sparse_initializer();
+  auto* function = graph.add_functions();
+  function->set_domain("f");
+  function->set_name("F");
+  auto* call = graph.mutable_graph()->add_node();
+  call->set_domain("f");
+  call->set_op_type("F");
+  EXPECT_NE(error_of(edited(old_graph, base64_of(graph))).find("more than 0 bytes"),
+            std::string::npos);
 }
 
 TEST(Native, MetadataMustBeWhole) {

@@ -83,6 +83,9 @@ Result<Model> build(const SafetensorsFile& file) {
 
   StoredTensors tensors(file);
   OnnxReadOptions options;
+  // What we write has neither; so no graph becomes larger in memory than it is in the file.
+  options.max_dense_bytes = 0;
+  options.max_inlined_bytes = 0;
   options.lookup = [&](const std::string& name, DType type, const Dims& dims) {
     return tensors.find(name, type, dims);
   };

@@ -70,8 +70,7 @@ Result<Model> build(const onnx::pb::ModelProto& proto, onnx::TensorSources& sour
   return model;
 }
 
-Result<Model> parse(ByteSource source, const std::string& folder,
-                    const OnnxReadOptions& options) {
+Result<Model> parse(ByteSource source, const std::string& folder, const OnnxReadOptions& options) {
   if (source.bytes.empty()) return bad_input("is empty");
   FEWBIT_ASSIGN(const onnx::pb::ModelProto proto, parse_skeleton(source.bytes, options));
   onnx::TensorSources sources{std::move(source), onnx::ExternalFiles(folder), options.lookup,
