@@ -7,6 +7,7 @@
 
 namespace fewbit::formats {
 
-std::span<const FormatRow> half_rows();  ///< fp16, bf16
+std::span<const FormatRow> half_rows();    ///< fp16, bf16
+std::span<const FormatRow> sherry_rows();  ///< sherry1.25
 
 }  // namespace fewbit::formats
