@@ -123,19 +123,24 @@ void nearest_levels(std::span<const float> values, std::span<const float> levels
   }
 }
 
-// Learns and stores the codebook `index`, and gives it back as it is stored.
+// Learns and stores the codebook `index`.
 Status store_levels(const EncodeInput& in, const EncodeOptions& options, const Block& block,
-                    int64_t index, PackedMatrix& out, std::vector<float>& levels) {
+                    int64_t index, PackedMatrix& out) {
   const Format& format = out.format;
-  const std::vector<double> learned = learn_levels(in, options, block, bits_of_codes(format));
-  levels.resize(learned.size());
-  for (size_t k = 0; k < learned.size(); ++k) {
-    FEWBIT_TRY(check_holds(format, learned[k], block.row, block.begin));
-    const int64_t at = index * static_cast<int64_t>(learned.size()) + static_cast<int64_t>(k);
-    store_scale(format.scale, static_cast<float>(learned[k]), out.parts[1].raw(), at);
-    levels[k] = load_scale(format.scale, out.parts[1].raw(), at);
+  const std::vector<double> levels = learn_levels(in, options, block, bits_of_codes(format));
+  for (size_t k = 0; k < levels.size(); ++k) {
+    FEWBIT_TRY(check_holds(format, levels[k], block.row, block.begin));
+    store_scale(format.scale, static_cast<float>(levels[k]), out.parts[1].raw(),
+                index * std::ssize(levels) + static_cast<int64_t>(k));
   }
   return {};
+}
+
+void load_levels(const PackedMatrix& matrix, int64_t index, std::span<float> levels) {
+  for (size_t k = 0; k < levels.size(); ++k) {
+    levels[k] = load_scale(matrix.format.scale, matrix.parts[1].raw(),
+                           index * std::ssize(levels) + static_cast<int64_t>(k));
+  }
 }
 
 void codebook_parts(const Format& format, int64_t rows, int64_t cols, std::vector<PartSpec>& out) {
@@ -147,6 +152,12 @@ void codebook_parts(const Format& format, int64_t rows, int64_t cols, std::vecto
                   int64_t{1} << bits}});
 }
 
+// One codebook for the whole matrix comes first.
+Status prepare_codebook(const EncodeInput& in, const EncodeOptions& options, PackedMatrix& out) {
+  if (out.format.group_elems != Format::kPerTensor) return {};
+  return store_levels(in, options, {0, in.rows, 0, in.cols}, 0, out);
+}
+
 Status encode_codebook(const EncodeInput& in, const EncodeOptions& options, int64_t row_begin,
                        int64_t row_end, PackedMatrix& out) {
   const Format& format = out.format;
@@ -154,16 +165,15 @@ Status encode_codebook(const EncodeInput& in, const EncodeOptions& options, int6
   const int64_t groups = groups_per_row(format, in.cols);
   const int64_t size = format.group_elems > 0 ? format.group_elems : in.cols;
   const int bits = bits_of_codes(format);
-  std::vector<float> levels;
-  if (one_for_all) {
-    FEWBIT_TRY(store_levels(in, options, {0, in.rows, 0, in.cols}, 0, out, levels));
-  }
+  std::vector<float> levels(size_t{1} << bits);
+  if (one_for_all) load_levels(out, 0, levels);
   std::vector<uint8_t> codes(static_cast<size_t>(in.cols));
   for (int64_t r = row_begin; r < row_end; ++r) {
     for (int64_t g = 0; g < groups; ++g) {
       const Block block{r, 1, g * size, std::min((g + 1) * size, in.cols)};
       if (!one_for_all) {
-        FEWBIT_TRY(store_levels(in, options, block, r * groups + g, out, levels));
+        FEWBIT_TRY(store_levels(in, options, block, r * groups + g, out));
+        load_levels(out, r * groups + g, levels);
       }
       nearest_levels(row_input(in, r).part(block.begin, block.end).values, levels,
                      codes.data() + block.begin);
@@ -180,16 +190,13 @@ void decode_codebook(const PackedMatrix& matrix, int64_t row_begin, int64_t row_
   const int64_t groups = groups_per_row(format, matrix.cols);
   const int64_t size = format.group_elems > 0 ? format.group_elems : matrix.cols;
   std::vector<uint8_t> codes(static_cast<size_t>(matrix.cols));
-  std::array<float, 16> levels{};
+  std::vector<float> levels(size_t{1} << bits);
   for (int64_t r = row_begin; r < row_end; ++r) {
     unpack_planes(matrix.parts[0].data<uint8_t>() + r * matrix.parts[0].dim(1), matrix.cols, bits,
                   codes.data());
     for (int64_t g = 0; g < groups; ++g) {
       const int64_t index = format.group_elems == Format::kPerTensor ? 0 : r * groups + g;
-      for (int64_t k = 0; k < int64_t{1} << bits; ++k) {
-        levels[static_cast<size_t>(k)] =
-            load_scale(format.scale, matrix.parts[1].raw(), (index << bits) + k);
-      }
+      load_levels(matrix, index, levels);
       for (int64_t c = g * size; c < std::min((g + 1) * size, matrix.cols); ++c) {
         *out++ = levels[codes[static_cast<size_t>(c)]];
       }
@@ -214,6 +221,7 @@ constexpr FormatRow row(uint16_t id, std::string_view name, std::string_view sum
   r.scales = kFloatScales;
   r.default_scale = ScaleType::kFloat16;
   r.parts = codebook_parts;
+  r.prepare = prepare_codebook;
   r.encode = encode_codebook;
   r.decode = decode_codebook;
   r.detail = &kDetail<Bits>;

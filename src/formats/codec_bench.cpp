@@ -1,5 +1,5 @@
-// Formats with learned or chosen levels: weights encoded per second of processor time (all cores
-// together; divide by their number for elapsed time), and what they
+// Formats with learned or chosen levels: weights encoded per second of processor time, which does
+// not depend on what else the machine does (n free cores encode n times as many), and what they
 // reach: bits per weight and relative squared error, in thousandths, on normal weights and on
 // Student's t(4).
 //
@@ -21,8 +21,9 @@ constexpr int64_t kRows = 1024;
 constexpr int64_t kCols = 4096;
 
 constexpr std::array kFormats = {
-    "sherry1.25", "sherry1.25/channel", "codebook2",      "codebook3",
-    "codebook4",  "codebook2/g128",     "codebook4/g256", "codebook4/tensor",
+    "sherry1.25",     "sherry1.25/channel", "codebook2",        "codebook3", "codebook4",
+    "codebook2/g128", "codebook4/g256",     "codebook4/tensor", "dual3",     "dual4",
+    "dual4/g16",      "dual4/g64",          "dual3:bf16",
 };
 
 double error_on(const Format& format, const std::vector<float>& values, int64_t rows) {
