@@ -21,9 +21,16 @@ constexpr int64_t kRows = 1024;
 constexpr int64_t kCols = 4096;
 
 constexpr std::array kFormats = {
-    "sherry1.25",     "sherry1.25/channel", "codebook2",        "codebook3", "codebook4",
-    "codebook2/g128", "codebook4/g256",     "codebook4/tensor", "dual3",     "dual4",
-    "dual4/g16",      "dual4/g64",          "dual3:bf16",
+    "sherry1.25",     "sherry1.25/channel",
+    "codebook2",      "codebook3",
+    "codebook4",      "codebook2/g128",
+    "codebook4/g256", "codebook4/tensor",
+    "dual3",          "dual4",
+    "dual4/g16",      "dual4/g64",
+    "vq2_1x6",        "vq2_1x8",
+    "vq4_1x8",        "vq4_2x8",
+    "vq8_1x8",        "vq8_2x8",
+    "vq8_3x8",        "vq4_1x8/g64",
 };
 
 double error_on(const Format& format, const std::vector<float>& values, int64_t rows) {

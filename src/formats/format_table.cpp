@@ -10,8 +10,9 @@ namespace {
 // In the order of the documentation.
 std::vector<const FormatRow*> all_rows() {
   std::vector<const FormatRow*> rows;
-  for (const std::span<const FormatRow> family : {formats::half_rows(), formats::codebook_rows(),
-                                                  formats::dual_rows(), formats::sherry_rows()}) {
+  for (const std::span<const FormatRow> family :
+       {formats::half_rows(), formats::codebook_rows(), formats::dual_rows(),
+        formats::vector_rows(), formats::sherry_rows()}) {
     for (const FormatRow& row : family) rows.push_back(&row);
   }
   return rows;
