@@ -18,7 +18,7 @@ struct Shape {
   int64_t rows;
   int64_t cols;
 };
-constexpr Shape kShapes[] = {{1, 1}, {3, 7}, {2, 33}, {5, 130}, {17, 64}, {19, 259}, {33, 1000}};
+constexpr Shape kShapes[] = {{1, 1}, {3, 7}, {2, 33}, {5, 130}, {17, 64}, {19, 259}, {18, 600}};
 
 Format parsed(std::string_view name) {
   const Result<Format> format = parse_format(name);
@@ -159,25 +159,24 @@ void expect_wide_range(std::string_view name) {
   }
 }
 
-void expect_importance_counts(std::string_view name, double slack) {
-  constexpr int64_t kRows = 6;
+void expect_importance_counts(std::string_view name, double slack, int64_t rows) {
   constexpr int64_t kCols = 320;
-  const auto values = student_values(kRows * kCols, 21);
+  const auto values = student_values(rows * kCols, 21);
   Random random(22);
   for (const bool by_element : {false, true}) {
     SCOPED_TRACE(fmt::format("{} by element {}", name, by_element));
     std::vector<float> importance(by_element ? values.size() : kCols);
     for (float& w : importance) w = static_cast<float>(std::pow(random.uniform(), 4.0) * 50);
     for (size_t i = 0; i < importance.size(); i += 5) importance[i] = 0;
-    const auto plain = round_trip(name, {values, kRows, kCols, {}});
-    const auto weighted = round_trip(name, {values, kRows, kCols, importance});
+    const auto plain = round_trip(name, {values, rows, kCols, {}});
+    const auto weighted = round_trip(name, {values, rows, kCols, importance});
     EXPECT_LE(squared_error(values, weighted, importance),
               slack * squared_error(values, plain, importance));
     std::vector<float> other = values;
     for (size_t i = 0; i < other.size(); ++i) {
       if (importance[i % importance.size()] == 0) other[i] = 1 + static_cast<float>(i % 3);
     }
-    const auto again = round_trip(name, {other, kRows, kCols, importance});
+    const auto again = round_trip(name, {other, rows, kCols, importance});
     EXPECT_NEAR(
         squared_error(other, again, importance) / squared_error(values, weighted, importance), 1,
         0.03);

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
+#include <limits>
 
 #include "base/random.h"
 
@@ -14,6 +14,8 @@ constexpr int kBookRounds = 24;
 constexpr int kJointRounds = 20;
 // k-means++ draws from at most so many vectors.
 constexpr int64_t kSeedVectors = 1 << 14;
+constexpr int kSeedTrials = 3;
+constexpr int64_t kTilesWorthThreads = 64;
 
 constexpr size_t kTileFloats = kMaxVectorDim * kSearchLanes;
 
@@ -33,6 +35,81 @@ void fill_scan(const Path& path, const float* weights, int64_t dim, std::span<fl
   if (weights != nullptr) std::copy_n(weights, n, out.begin() + static_cast<int64_t>(n));
 }
 
+// k-means++ on a part of the sample.
+class Seeding {
+ public:
+  Seeding(int64_t dim, const VectorTiles& from) : dim_(dim) {
+    const int64_t step = std::max<int64_t>(from.tiles * kSearchLanes / kSeedVectors, 1);
+    for (int64_t v = 0; v < from.tiles * kSearchLanes; v += step) {
+      for (int64_t d = 0; d < dim; ++d) {
+        const auto at =
+            static_cast<size_t>((v / kSearchLanes * dim + d) * kSearchLanes + v % kSearchLanes);
+        values_.push_back(from.values[at]);
+        weights_.push_back(from.weights[at]);
+      }
+    }
+    const std::vector<float> zero(static_cast<size_t>(dim));
+    nearest_.assign(values_.size() / static_cast<size_t>(dim),
+                    std::numeric_limits<float>::infinity());
+    errors_ = lowered(zero.data());
+  }
+
+  // Writes the next seed; false if no vector is left that is not one already.
+  bool next(Random& random, float* seed) {
+    double total = 0;
+    for (const float error : errors_) total += error;
+    if (!(total > 0)) return false;
+    double least = std::numeric_limits<double>::infinity();
+    std::vector<float> best;
+    for (int trial = 0; trial < kSeedTrials; ++trial) {
+      const float* candidate = values_.data() + draw(random.uniform() * total) * dim_;
+      std::vector<float> errors = lowered(candidate);
+      double sum = 0;
+      for (const float error : errors) sum += error;
+      if (!(sum < least)) continue;
+      least = sum;
+      best = std::move(errors);
+      std::copy_n(candidate, dim_, seed);
+    }
+    nearest_ = std::move(best);
+    errors_ = nearest_;
+    return true;
+  }
+
+ private:
+  int64_t draw(double left) const {
+    int64_t chosen = 0;
+    for (size_t i = 0; i < errors_.size(); ++i) {
+      if (!(errors_[i] > 0)) continue;
+      chosen = static_cast<int64_t>(i);
+      left -= errors_[i];
+      if (left < 0) break;
+    }
+    return chosen;
+  }
+
+  // The weighted squared distances to the seeds so far and this one.
+  std::vector<float> lowered(const float* seed) const {
+    std::vector<float> errors = nearest_;
+    for (size_t i = 0; i < errors.size(); ++i) {
+      float sum = 0;
+      for (size_t d = 0; d < static_cast<size_t>(dim_); ++d) {
+        const size_t at = i * static_cast<size_t>(dim_) + d;
+        const float rest = values_[at] - seed[d];
+        sum += weights_[at] * rest * rest;
+      }
+      errors[i] = std::min(errors[i], sum);
+    }
+    return errors;
+  }
+
+  int64_t dim_;
+  std::vector<float> values_;  // [vectors][dim]
+  std::vector<float> weights_;
+  std::vector<float> nearest_;  // [vectors]: weighted squared distance to the nearest seed
+  std::vector<float> errors_;   // [vectors]: the same, but before the first seed to zero
+};
+
 // Learns from one sample; keeps what is left of it by the books before.
 class Trainer {
  public:
@@ -40,8 +117,7 @@ class Trainer {
       : shape_(shape),
         sample_(sample),
         training_(training),
-        books_(static_cast<size_t>(shape.values())),
-        codes_(static_cast<size_t>(sample.tiles * kSearchLanes * shape.books)) {}
+        books_(static_cast<size_t>(shape.values())) {}
 
   std::vector<float> run() {
     VectorTiles rest = sample_;
@@ -49,16 +125,16 @@ class Trainer {
     for (int64_t m = 0; m < shape_.books; ++m) {
       seed_book(rest, m);
       for (int round = 0; round < kBookRounds; ++round) {
-        assign(single, book(m), rest, codes_);
+        if (!assign(single, book(m), rest)) break;
         refit(rest, 1, 0, book(m));
       }
       if (m + 1 < shape_.books) {
-        assign(single, book(m), rest, codes_);
+        assign(single, book(m), rest);
         subtract(m, rest);
       }
     }
     for (int round = 0; shape_.books > 1 && round < kJointRounds; ++round) {
-      assign(shape_, books_, sample_, codes_);
+      if (!assign(shape_, books_, sample_)) break;
       for (int64_t m = 0; m < shape_.books; ++m) {
         refit(without(m), shape_.books, m, book(m));
       }
@@ -72,35 +148,15 @@ class Trainer {
     return std::span(books_).subspan(static_cast<size_t>(m) * size, size);
   }
 
-  // k-means++: each seed is a vector drawn with a probability in proportion to its error so far.
+  // Greedy k-means++: each seed is the best of kSeedTrials vectors, drawn with a probability in
+  // proportion to their error so far.
   void seed_book(const VectorTiles& from, int64_t m) {
     Random random(training_.seed + static_cast<uint64_t>(m));
-    const int64_t step = std::max<int64_t>(from.tiles * kSearchLanes / kSeedVectors, 1);
-    const int64_t count = from.tiles * kSearchLanes / step;
-    std::vector<double> errors(static_cast<size_t>(count));
     const std::span<float> seeds = book(m);
     std::fill(seeds.begin(), seeds.end(), 0.0F);
+    Seeding state(shape_.dim, from);
     for (int64_t e = 0; e < shape_.entries(); ++e) {
-      const float* last = e == 0 ? nullptr : seeds.data() + (e - 1) * shape_.dim;
-      double total = 0;
-      for (int64_t i = 0; i < count; ++i) {
-        double& error = errors[static_cast<size_t>(i)];
-        const double now = distance(from, i * step, last);
-        error = e == 0 ? now : std::min(error, now);
-        total += error;
-      }
-      if (!(total > 0)) return;  // fewer different vectors than entries
-      double left = random.uniform() * total;
-      int64_t chosen = 0;
-      for (int64_t i = 0; i < count; ++i) {
-        if (!(errors[static_cast<size_t>(i)] > 0)) continue;
-        chosen = i;
-        left -= errors[static_cast<size_t>(i)];
-        if (left < 0) break;
-      }
-      for (int64_t d = 0; d < shape_.dim; ++d) {
-        seeds[static_cast<size_t>(e * shape_.dim + d)] = *element(from.values, chosen * step, d);
-      }
+      if (!state.next(random, seeds.data() + e * shape_.dim)) return;
     }
   }
 
@@ -110,24 +166,17 @@ class Trainer {
     return values.data() + (tile * shape_.dim + d) * kSearchLanes + vector % kSearchLanes;
   }
 
-  // Weighted; from zero if there is no entry.
-  double distance(const VectorTiles& from, int64_t vector, const float* entry) const {
-    double sum = 0;
-    for (int64_t d = 0; d < shape_.dim; ++d) {
-      const double r = *element(from.values, vector, d) - (entry == nullptr ? 0.0F : entry[d]);
-      sum += *element(from.weights, vector, d) * r * r;
-    }
-    return sum;
-  }
-
-  void assign(const VectorShape& shape, std::span<const float> books, const VectorTiles& from,
-              std::vector<uint8_t>& codes) const {
+  // Sets codes_ [vectors][shape.books]; false if nothing changed.
+  bool assign(const VectorShape& shape, std::span<const float> books, const VectorTiles& from) {
     const VectorSearch search(shape, books);
-#pragma omp parallel for schedule(static)
+    std::vector<uint8_t> codes(static_cast<size_t>(from.tiles * kSearchLanes * shape.books));
+#pragma omp parallel for schedule(static) if (from.tiles >= kTilesWorthThreads)
     for (int64_t t = 0; t < from.tiles; ++t) {
       search.codes_of(from.tile_values(t), training_.weighted ? from.tile_weights(t) : nullptr,
                       training_.beam, codes.data() + t * kSearchLanes * shape.books);
     }
+    std::swap(codes, codes_);
+    return codes != codes_;
   }
 
   uint8_t code(int64_t vector, int64_t books, int64_t m) const {
