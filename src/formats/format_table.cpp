@@ -12,7 +12,9 @@ std::vector<const FormatRow*> all_rows() {
   std::vector<const FormatRow*> rows;
   for (const std::span<const FormatRow> family :
        {formats::half_rows(), formats::integer_rows(), formats::float_rows(),
-        formats::nonuniform_rows(), formats::ternary_rows(), formats::gguf_rows()}) {
+        formats::nonuniform_rows(), formats::ternary_rows(), formats::sherry_rows(),
+        formats::codebook_rows(), formats::dual_rows(), formats::vector_rows(),
+        formats::gguf_rows()}) {
     for (const FormatRow& row : family) rows.push_back(&row);
   }
   return rows;
