@@ -8,9 +8,10 @@
 #include "formats/gguf/lanes.h"
 
 namespace fewbit::formats::gguf {
+namespace {
 
 /// ggml takes groups whose largest magnitude is below this as zeros.
-inline constexpr float kReferenceZero = 1e-15F;
+constexpr float kReferenceZero = 1e-15F;
 
 /// x ~ scale * clamp(nearest(inverse * x), -n, n - 1). Where the group is zero, so are both.
 struct ReferenceScale {
@@ -185,4 +186,5 @@ ReferenceAffine reference_affine(const Lanes* x, const Lanes* w, float top, Refe
   return best;
 }
 
+}  // namespace
 }  // namespace fewbit::formats::gguf

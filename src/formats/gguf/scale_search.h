@@ -18,9 +18,10 @@
 #include "numerics/half.h"
 
 namespace fewbit::formats::gguf {
+namespace {
 
 /// Below this no 16-bit scale can tell a block from zeros.
-inline constexpr float kNegligible = 1e-12F;
+constexpr float kNegligible = 1e-12F;
 
 /// The 16-bit floats nearest to `values`, or `step` of them further from zero; at most the largest.
 inline Lanes half_near(Lanes values, int step = 0) {
@@ -272,4 +273,5 @@ class AffineSearch {
   Lanes gain_ = splat(0);
 };
 
+}  // namespace
 }  // namespace fewbit::formats::gguf

@@ -1,3 +1,4 @@
+#pragma once
 // iq4_nl, iq4_xs: 4-bit codes that name one of 16 levels, denser near zero as weights are.
 //
 //   levels  -127 -104 -83 -65 -49 -35 -22 -10 1 13 25 38 53 69 89 113
@@ -15,17 +16,14 @@
 
 #include <array>
 
-#include "formats/gguf/block_rows.h"
-#include "formats/gguf/gguf_rows.h"
+#include "formats/gguf/codec.h"
 #include "formats/gguf/reference_fit.h"
 #include "formats/gguf/super_scale_search.h"
 
 namespace fewbit::formats::gguf {
 namespace {
 
-constexpr int kBlock = 32;
-constexpr int kSuper = 256;
-constexpr int kSubs = kSuper / kBlock;
+constexpr int kLevelSubs = kSuper / kBlock;
 
 constexpr std::array<int8_t, 16> kLevels = {-127, -104, -83, -65, -49, -35, -22, -10,
                                             1,    13,   25,  38,  53,  69,  89,  113};
@@ -38,7 +36,7 @@ struct Iq4NlBlock {
 struct Iq4XsBlock {
   Half d;
   uint8_t scales_h[2];
-  uint8_t scales_l[kSubs / 2];
+  uint8_t scales_l[kLevelSubs / 2];
   uint8_t qs[kSuper / 2];
 };
 static_assert(sizeof(Iq4NlBlock) == 18 && sizeof(Iq4XsBlock) == 136);
@@ -62,11 +60,15 @@ struct LevelGrid {
     const Lanes twice = clamp(v + v, -kHalves / 2, kHalves / 2 - 1);
     const LaneMask cut = __builtin_convertvector(twice, LaneMask);
     const LaneMask floor = cut + (__builtin_convertvector(cut, Lanes) > twice);  // true is -1
+#if defined(__AVX2__)
+    return (Lanes)_mm256_i32gather_ps(kTable.data(), (__m256i)(floor + kHalves / 2), 4);
+#else
     Lanes level = twice;
     for (int k = 0; k < kLanes; ++k) {
       level[k] = kTable[static_cast<size_t>(floor[k] + kHalves / 2)];
     }
     return level;
+#endif
   }
 
   /// The code of each level, by the level + 127.
@@ -95,8 +97,9 @@ void decode_codes(const uint8_t* qs, float scale, float* out) {
 }
 
 // Where the extreme value is put when a scale is sought: near either end of the levels.
-constexpr std::array<float, 18> kPositions = {-127, -122, -117, -112, -132, -137, -142, -148, -155,
-                                              113,  109,  105,  100,  118,  123,  128,  134,  141};
+constexpr std::array<float, 18> kLevelPositions = {-127, -122, -117, -112, -132, -137,
+                                                   -142, -148, -155, 113,  109,  105,
+                                                   100,  118,  123,  128,  134,  141};
 
 // What ggml takes as the scale of kLanes groups of 32: weights x^2, the extreme value put at -127,
 // and at 127, then at -134 .. -120, each fitted; the fit that explains most.
@@ -158,7 +161,7 @@ struct Iq4Nl {
     to_lanes<kBlock>(x, xs);
     to_lanes<kBlock>(w, ws);
     ScaleSearch<kBlock, LevelGrid> search(xs, ws, {});
-    search.run(kPositions, 2);
+    search.run(kLevelPositions, 2);
     const Lanes scale = search.half_scale();
     Lanes q[kBlock];
     search.codes(scale, q);
@@ -188,10 +191,10 @@ struct Iq4Xs {
   static constexpr float kLargest = 65504.0F * 128 * kScaleZero;
 
   static void reference(const float* x, Block* out) {
-    Lanes xs[kSubs / kLanes][kBlock];
-    Lanes fitted[kSubs / kLanes];
+    Lanes xs[kLevelSubs / kLanes][kBlock];
+    Lanes fitted[kLevelSubs / kLanes];
     float extreme = 0;
-    for (int g = 0; g < kSubs / kLanes; ++g) {
+    for (int g = 0; g < kLevelSubs / kLanes; ++g) {
       to_lanes<kBlock>(x + g * kLanes * kBlock, xs[g]);
       fitted[g] = reference_level_scale(xs[g]);
       for (int k = 0; k < kLanes; ++k) {
@@ -200,9 +203,9 @@ struct Iq4Xs {
     }
     const float d = -extreme / kScaleZero;
     const float over_d = d != 0 ? 1 / d : 0;
-    uint8_t scales[kSubs];
+    uint8_t scales[kLevelSubs];
     uint8_t levels[kSuper];
-    for (int g = 0; g < kSubs / kLanes; ++g) {
+    for (int g = 0; g < kLevelSubs / kLanes; ++g) {
       const Lanes s = clamp(nearest_low_bits(over_d * fitted[g]), -kScaleZero, kScaleZero - 1);
       for (int k = 0; k < kLanes; ++k) {
         scales[g * kLanes + k] = static_cast<uint8_t>(static_cast<int>(s[k]) + kScaleZero);
@@ -214,9 +217,9 @@ struct Iq4Xs {
   }
 
   static void search(const float* x, const float* w, Block* out) {
-    SuperScaleSearch<kBlock, kSubs, LevelGrid> search(x, w, {}, kPositions, -kScaleZero);
+    SuperScaleSearch<kBlock, kLevelSubs, LevelGrid> search(x, w, {}, kLevelPositions, -kScaleZero);
     search.run(3, 1);
-    uint8_t scales[kSubs];
+    uint8_t scales[kLevelSubs];
     uint8_t levels[kSuper];
     search.scales(kScaleZero, scales);
     search.codes(127, levels);
@@ -226,7 +229,7 @@ struct Iq4Xs {
 
   static void decode(const Block& block, float* out) {
     const float d = block.d.to_float();
-    for (int j = 0; j < kSubs; ++j) {
+    for (int j = 0; j < kLevelSubs; ++j) {
       const int low = block.scales_l[j / 2] >> j % 2 * 4 & 0xf;
       const int high = block.scales_h[j / 4] >> j % 4 * 2 & 3;
       decode_codes(block.qs + j * kBlock / 2,
@@ -237,7 +240,7 @@ struct Iq4Xs {
  private:
   // scales plus 32, levels plus 127
   static void pack(const uint8_t* scales, const uint8_t* levels, Block& out) {
-    for (int j = 0; j < kSubs / 2; ++j) {
+    for (int j = 0; j < kLevelSubs / 2; ++j) {
       out.scales_l[j] =
           static_cast<uint8_t>((scales[2 * j] & 0xf) | (scales[2 * j + 1] & 0xf) << 4);
     }
@@ -246,19 +249,9 @@ struct Iq4Xs {
       for (int j = 0; j < 4; ++j) bits |= scales[4 * byte + j] >> 4 << 2 * j;
       out.scales_h[byte] = static_cast<uint8_t>(bits);
     }
-    for (int j = 0; j < kSubs; ++j) pack_codes(levels + j * kBlock, out.qs + j * kBlock / 2);
+    for (int j = 0; j < kLevelSubs; ++j) pack_codes(levels + j * kBlock, out.qs + j * kBlock / 2);
   }
 };
 
-constexpr std::array<FormatRow, 2> kRows = {
-    block_row<Iq4Nl>(20, "iq4_nl", "GGUF: 32 x 4 bits, 16 levels denser near zero"),
-    block_row<Iq4Xs>(23, "iq4_xs", "GGUF: 256 x 4 bits, the levels of iq4_nl, 6-bit scales per 32"),
-};
-
 }  // namespace
-
-std::span<const FormatRow> level_rows() {
-  return kRows;
-}
-
 }  // namespace fewbit::formats::gguf
