@@ -179,7 +179,7 @@ class SuperSearch {
     Half d = Half::from_float(largest_scale / Layout::kScaleTop);
     Half dmin = Half::from_float(largest_min / Layout::kScaleTop);
     for (int round = 0; round < 3; ++round) {
-      const float error = choose(d.to_float(), dmin.to_float());
+      const float error = choose(d.to_float(), dmin.to_float(), round > 0);
       if (error < least_) {
         least_ = error;
         best_d_ = d;
@@ -194,8 +194,9 @@ class SuperSearch {
 
  private:
   // The integers of each sub-block that err least under d and dmin: the scale one of the three next
-  // to the sub-block's own, the minimum the nearest for that scale. Returns the whole error.
-  float choose(float d, float dmin) {
+  // to the sub-block's own, the minimum the nearest for that scale and its codes. Returns the whole
+  // error with these codes, before they follow the rounded minimum.
+  float choose(float d, float dmin, bool exact) {
     float total = 0;
     const float over_d = d > 0 ? 1 / d : 0;
     const float over_dmin = dmin > 0 ? 1 / dmin : 0;
@@ -204,9 +205,12 @@ class SuperSearch {
       Lanes least = splat(__builtin_inff());
       for (const float step : {0.0F, -1.0F, 1.0F}) {
         const Lanes scale = clamp(centre + step, 0, Layout::kScaleTop);
-        const Lanes base = fits_[g].base_for(d * scale);
-        const Lanes min = nearest(clamp(-base * over_dmin, 0, Layout::kScaleTop));
-        const Lanes error = fits_[g].error(d * scale, -(dmin * min));
+        const auto rest = fits_[g].rest(d * scale);
+        const Lanes best_base = rest.first / larger(fits_[g].sw(), splat(1e-30F));
+        const Lanes min = nearest(clamp(-best_base * over_dmin, 0, Layout::kScaleTop));
+        const Lanes base = -(dmin * min);
+        const Lanes error = exact ? fits_[g].error(d * scale, base)
+                                  : rest.square - base * (2.0F * rest.first - base * fits_[g].sw());
         const LaneMask better = error < least;
         least = pick(better, error, least);
         scale_[g] = pick(better, scale, scale_[g]);
@@ -228,9 +232,9 @@ class SuperSearch {
         const double b = min_[g][k];
         saa += a * a * static_cast<double>(sums.sqq[k]);
         sab += a * b * static_cast<double>(sums.sq[k]);
-        sbb += b * b * static_cast<double>(sums.sw[k]);
+        sbb += b * b * static_cast<double>(fits_[g].sw()[k]);
         sxa += a * static_cast<double>(sums.sxq[k]);
-        sxb += b * static_cast<double>(sums.sx[k]);
+        sxb += b * static_cast<double>(fits_[g].sx()[k]);
       }
     }
     const double determinant = saa * sbb - sab * sab;
