@@ -17,6 +17,10 @@
 #pragma GCC target("avx2")
 
 #define FEWBIT_GGUF_LANES 8
+#if !defined( \
+    __clang__)  // it does not know the pragma: there the same code is compiled without AVX2
+#define FEWBIT_GGUF_AVX2
+#endif
 #include "formats/gguf/all_codecs.h"
 
 namespace fewbit::formats::gguf {

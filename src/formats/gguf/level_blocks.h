@@ -41,17 +41,66 @@ struct Iq4XsBlock {
 };
 static_assert(sizeof(Iq4NlBlock) == 18 && sizeof(Iq4XsBlock) == 136);
 
-// The nearest level; the upper one halfway. Boundaries between levels are multiples of 1/2, so
-// twice the value, rounded down, says all: a table of 512.
+// The code of the level nearest to a value, the upper one halfway. The boundaries between levels
+// are multiples of 1/2, so twice the value, rounded down, says all.
+constexpr int level_code(int twice) {
+  int code = 0;
+  while (code < 15 &&
+         twice >= kLevels[static_cast<size_t>(code)] + kLevels[static_cast<size_t>(code) + 1]) {
+    ++code;
+  }
+  return code;
+}
+
+// The nearest level itself.
 struct LevelGrid {
-  static constexpr int kHalves = 512;
+  static constexpr int kHalves = 512;  ///< twice the value lies in [-256, 255]
+
+#if defined(FEWBIT_GGUF_AVX2)
+  // No table in memory (gathers are slow on many processors): of 32 intervals of 16 halves each,
+  // none holds more than one boundary. A byte per interval says the code below its boundary and
+  // where that is; two permutations turn codes into levels. (Interval 0 is not used: it lies below
+  // the lowest boundary, as the first values of interval 1 do.)
+  struct alignas(32) Intervals {
+    uint8_t bytes[2][32];  ///< [half of the intervals][one for each 16-byte lane]
+  };
+  static constexpr Intervals kIntervals = [] {
+    Intervals table{};
+    for (int n = 1; n < 32; ++n) {
+      const int first = 16 * n - kHalves / 2;
+      int boundary = 0;  // of the last code; 0 where the interval holds no other
+      while (boundary < 15 && level_code(first + boundary) != level_code(first + 15)) ++boundary;
+      const int below = level_code(first + 15) - 1;
+      for (int lane = 0; lane < 2; ++lane) {
+        table.bytes[n / 16][16 * lane + n % 16] = static_cast<uint8_t>(below | boundary << 4);
+      }
+    }
+    return table;
+  }();
+
+  Lanes operator()(Lanes v) const {
+    const Lanes twice = clamp(v + v, 16 - kHalves / 2, kHalves / 2 - 1);
+    const LaneMask at = (LaneMask)_mm256_cvtps_epi32(_mm256_floor_ps(twice)) + kHalves / 2;
+    const LaneMask interval = at >> 4;
+    // Bit 7 of an index byte makes its result 0: set in all but the lowest byte, and there outside
+    // of the half.
+    const LaneMask upper = LaneMask{} + static_cast<int>(0x80808000);
+    const auto* table = reinterpret_cast<const __m256i*>(kIntervals.bytes);
+    const LaneMask byte =
+        (LaneMask)_mm256_shuffle_epi8(table[0], (__m256i)((interval + 0x70) | upper)) |
+        (LaneMask)_mm256_shuffle_epi8(table[1], (__m256i)((interval - 16) | upper));
+    const LaneMask reached = (byte >> 4) <= (at & 15);  // true is -1
+    const LaneMask code = (byte & 15) - reached;
+    const Lanes low = Lanes{-127, -104, -83, -65, -49, -35, -22, -10};
+    const Lanes high = Lanes{1, 13, 25, 38, 53, 69, 89, 113};
+    return pick(code > 7, (Lanes)_mm256_permutevar8x32_ps(high, (__m256i)code),
+                (Lanes)_mm256_permutevar8x32_ps(low, (__m256i)code));
+  }
+#else
   static constexpr std::array<float, kHalves> kTable = [] {
     std::array<float, kHalves> table{};
     for (int i = 0; i < kHalves; ++i) {
-      const int twice = i - kHalves / 2;
-      size_t code = 0;
-      while (code < 15 && twice >= kLevels[code] + kLevels[code + 1]) ++code;
-      table[static_cast<size_t>(i)] = kLevels[code];
+      table[static_cast<size_t>(i)] = kLevels[static_cast<size_t>(level_code(i - kHalves / 2))];
     }
     return table;
   }();
@@ -60,16 +109,13 @@ struct LevelGrid {
     const Lanes twice = clamp(v + v, -kHalves / 2, kHalves / 2 - 1);
     const LaneMask cut = __builtin_convertvector(twice, LaneMask);
     const LaneMask floor = cut + (__builtin_convertvector(cut, Lanes) > twice);  // true is -1
-#if defined(__AVX2__)
-    return (Lanes)_mm256_i32gather_ps(kTable.data(), (__m256i)(floor + kHalves / 2), 4);
-#else
     Lanes level = twice;
     for (int k = 0; k < kLanes; ++k) {
       level[k] = kTable[static_cast<size_t>(floor[k] + kHalves / 2)];
     }
     return level;
-#endif
   }
+#endif
 
   /// The code of each level, by the level + 127.
   static constexpr std::array<uint8_t, 256> kCodes = [] {
