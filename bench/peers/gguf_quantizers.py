@@ -5,7 +5,7 @@
 
 Weights: seeded Gaussian and Student-t (4 degrees of freedom), [rows, 16384], a million by default.
 Error: mean squared error relative to the weights' mean square, without importances. Speed: millions
-of weights per second on one thread, the best of `--rounds`. ggml is the prebuilt library of
+of weights per second of processor time on one thread, the best of `--rounds`. ggml is the prebuilt library of
 tests/interop/ggml_library.py (ggml_quantize_chunk without an importance matrix); the gguf package
 (NumPy) has no encoder for some formats, shown as "-". Needs tests/interop/requirements.txt.
 """
@@ -48,7 +48,7 @@ def fewbit(program, name, values, folder, rounds):
     for _ in range(rounds):
         done = subprocess.run([program, "encode", name, *shape, source, packed], check=True,
                               capture_output=True, text=True, env=environment)
-        seconds.append(float(done.stdout.split()[1]))
+        seconds.append(float(done.stdout.split()[3]))
     subprocess.run([program, "decode", name, *shape, packed, back], check=True, env=environment,
                    stdout=subprocess.DEVNULL)
     decoded = np.fromfile(back, np.float32).reshape(values.shape)
@@ -58,9 +58,9 @@ def fewbit(program, name, values, folder, rounds):
 def timed(function, rounds):
     best, result = float("inf"), None
     for _ in range(rounds):
-        start = time.perf_counter()
+        start = time.process_time()
         result = function()
-        best = min(best, time.perf_counter() - start)
+        best = min(best, time.process_time() - start)
     return result, best
 
 
@@ -104,8 +104,8 @@ def main():
             values = weights(kind, arguments.rows)
             for name in arguments.formats.split(","):
                 ours = fewbit(arguments.program, name, values, folder, arguments.rounds)
-                reference = ggml(library, name, values, 1) if library else None
-                package = gguf_package(name, values, 1)
+                reference = ggml(library, name, values, arguments.rounds) if library else None
+                package = gguf_package(name, values, arguments.rounds)
                 ratio = f"{ours[0] / reference[0]:10.4f}" if reference else ""
                 print(f"{name:8}{kind:10} {show(ours)}   {show(reference)}   {show(package)}   {ratio}",
                       flush=True)

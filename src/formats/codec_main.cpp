@@ -8,13 +8,14 @@
 //
 // A .f32 file is ROWS * COLS float32 values, row-major (importance: that, or COLS values); a .bin
 // file is the parts one after another. encode and decode print the seconds that they took without
-// the files; OMP_NUM_THREADS sets the threads.
+// the files, by the clock and of all processors; OMP_NUM_THREADS sets the threads.
 
 #include <fmt/core.h>
 
 #include <chrono>
 #include <cstdio>
 #include <cstring>
+#include <ctime>
 #include <optional>
 
 #include "base/file.h"
@@ -92,9 +93,12 @@ Result<std::vector<float>> read_floats(const std::string& path) {
 template <typename F>
 auto timed(std::string_view what, F&& function) {
   const auto start = std::chrono::steady_clock::now();
+  const std::clock_t processor_start = std::clock();
   auto result = function();
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-  fmt::print("{} {:.6f} s\n", what, seconds.count());
+  const std::clock_t ticks = std::clock() - processor_start;
+  fmt::print("{} {:.6f} s, {:.6f} s of processors\n", what, seconds.count(),
+             static_cast<double>(ticks) / CLOCKS_PER_SEC);
   return result;
 }
 

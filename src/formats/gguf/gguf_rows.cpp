@@ -1,19 +1,169 @@
-#include "formats/gguf/gguf_rows.h"
+// The blocks of GGUF files as rows of the format table. The one part, "blocks", is
+// uint8 [rows, blocks of a row * bytes of a block]: a row as it stands in the file, except that
+// rows of any length are allowed; the last block is padded with zeros of no importance.
 
+#include <algorithm>
+#include <array>
+#include <cmath>
 #include <vector>
 
 #include "formats/format_table.h"
+#include "formats/gguf/block_codec.h"
 
 namespace fewbit::formats {
+namespace gguf {
+
+std::span<const BlockCodecSet> block_codec_sets() {
+  static const std::array<BlockCodecSet, 2> kSets = {{
+      {"base", true, block_codecs_base()},
+#if defined(__x86_64__)
+      {"avx2", __builtin_cpu_supports("avx2") != 0, block_codecs_avx2()},
+#else
+      {"avx2", false, {}},
+#endif
+  }};
+  return kSets;
+}
+
+}  // namespace gguf
+
+namespace {
+
+using gguf::BlockCodec;
+
+// FormatRow::detail is the codec of the base set; the others have theirs at the same place.
+const BlockCodec& codec_of(const FormatRow& row) {
+  static const std::span<const BlockCodec> fastest = [] {
+    std::span<const BlockCodec> last;
+    for (const gguf::BlockCodecSet& set : gguf::block_codec_sets()) {
+      if (set.runs_here) last = set.codecs;
+    }
+    return last;
+  }();
+  const auto* base = static_cast<const BlockCodec*>(row.detail);
+  return fastest[static_cast<size_t>(base - gguf::block_codecs_base().data())];
+}
+
+int64_t blocks_of(const BlockCodec& codec, int64_t cols) {
+  return (cols + codec.elems - 1) / codec.elems;
+}
+
+void block_parts(const Format& format, int64_t rows, int64_t cols, std::vector<PartSpec>& out) {
+  const BlockCodec& codec = codec_of(*format.row);
+  out.push_back({"blocks", DType::kUint8, {rows, blocks_of(codec, cols) * codec.block_bytes}});
+}
+
+// Some columns of one row, zeros past its end: what BlockCodec::encode takes.
+struct Batch {
+  std::vector<float> x;
+  std::vector<float> w;
+  std::vector<uint8_t> blocks;
+};
+
+// The importances are divided by the largest of them, so that sums of tiny ones do not underflow.
+void read_batch(const EncodeInput& in, int64_t row, int64_t col, Batch& batch) {
+  const auto size = static_cast<int64_t>(batch.x.size());
+  const int64_t count = std::min(size, in.cols - col);
+  const float* x = in.values.data() + row * in.cols + col;
+  std::copy(x, x + count, batch.x.begin());
+  std::fill(batch.x.begin() + count, batch.x.end(), 0.0F);
+  std::fill(batch.w.begin() + count, batch.w.end(), 0.0F);
+  if (in.importance.empty()) {
+    std::fill(batch.w.begin(), batch.w.begin() + count, 1.0F);
+    return;
+  }
+  const bool per_weight = in.importance.size() == in.values.size();
+  const float* w = in.importance.data() + (per_weight ? row * in.cols : 0) + col;
+  const float largest = *std::max_element(w, w + count);
+  const float divisor = largest > 0 ? largest : 1.0F;
+  std::transform(w, w + count, batch.w.begin(), [&](float v) { return v / divisor; });
+}
+
+// An error where a weight is too large, or where a block's scales became infinite.
+Status check_range(const BlockCodec& codec, const Batch& batch, bool encoded, int64_t row,
+                   int64_t col) {
+  for (size_t from = 0; from < batch.x.size(); from += static_cast<size_t>(codec.elems)) {
+    const auto first = batch.x.begin() + static_cast<ptrdiff_t>(from);
+    if (encoded) {
+      const size_t block = from / static_cast<size_t>(codec.elems);
+      if (codec.is_finite(batch.blocks.data() + block * static_cast<size_t>(codec.block_bytes))) {
+        continue;
+      }
+    }
+    const auto largest = std::max_element(
+        first, first + codec.elems, [](float a, float b) { return std::fabs(a) < std::fabs(b); });
+    if (!encoded && std::fabs(*largest) <= codec.largest) continue;
+    return bad_input(
+        "the weight {} in row {}, column {} is too large for {}, whose scales are 16-bit floats",
+        *largest, row, col + (largest - batch.x.begin()), codec.name);
+  }
+  return {};
+}
+
+Status encode_rows(const EncodeInput& in, const EncodeOptions& options, int64_t row_begin,
+                   int64_t row_end, PackedMatrix& out) {
+  const BlockCodec& codec = codec_of(*out.format.row);
+  const int64_t batch_elems = static_cast<int64_t>(codec.elems) * codec.together;
+  Batch batch;
+  batch.x.resize(static_cast<size_t>(batch_elems));
+  batch.w.resize(static_cast<size_t>(batch_elems));
+  batch.blocks.resize(static_cast<size_t>(codec.block_bytes * codec.together));
+  const int64_t row_bytes = blocks_of(codec, in.cols) * codec.block_bytes;
+  for (int64_t row = row_begin; row < row_end; ++row) {
+    uint8_t* to = out.parts[0].data<uint8_t>() + row * row_bytes;
+    for (int64_t col = 0; col < in.cols; col += batch_elems) {
+      read_batch(in, row, col, batch);
+      FEWBIT_TRY(check_range(codec, batch, false, row, col));
+      codec.encode(batch.x.data(), batch.w.data(), options.search, batch.blocks.data());
+      FEWBIT_TRY(check_range(codec, batch, true, row, col));
+      const int64_t bytes =
+          blocks_of(codec, std::min(batch_elems, in.cols - col)) * codec.block_bytes;
+      to = std::copy(batch.blocks.begin(), batch.blocks.begin() + bytes, to);
+    }
+  }
+  return {};
+}
+
+void decode_block_rows(const PackedMatrix& matrix, int64_t row_begin, int64_t row_end, float* out) {
+  const BlockCodec& codec = codec_of(*matrix.format.row);
+  const int64_t row_bytes = blocks_of(codec, matrix.cols) * codec.block_bytes;
+  std::vector<float> whole(static_cast<size_t>(codec.elems));
+  for (int64_t row = row_begin; row < row_end; ++row) {
+    const uint8_t* from = matrix.parts[0].data<uint8_t>() + row * row_bytes;
+    for (int64_t col = 0; col < matrix.cols; col += codec.elems, from += codec.block_bytes) {
+      const int64_t count = std::min<int64_t>(codec.elems, matrix.cols - col);
+      if (count == codec.elems) {
+        codec.decode(from, out);
+      } else {
+        codec.decode(from, whole.data());
+        std::copy(whole.begin(), whole.begin() + count, out);
+      }
+      out += count;
+    }
+  }
+}
+
+FormatRow row_of(const BlockCodec& codec) {
+  FormatRow r;
+  r.id = static_cast<uint16_t>(100 + codec.type);
+  r.name = codec.name;
+  r.summary = codec.summary;
+  r.source = "ggml-org/llama.cpp, ggml/src/ggml-common.h";
+  r.default_group = codec.elems;
+  r.files = kGgufFile;
+  r.parts = block_parts;
+  r.encode = encode_rows;
+  r.decode = decode_block_rows;
+  r.detail = &codec;
+  return r;
+}
+
+}  // namespace
 
 std::span<const FormatRow> gguf_rows() {
   static const std::vector<FormatRow> rows = [] {
     std::vector<FormatRow> all;
-    for (const std::span<const FormatRow> family :
-         {gguf::simple_rows(), gguf::affine_rows(), gguf::scaled_rows(), gguf::level_rows(),
-          gguf::ternary_rows()}) {
-      all.insert(all.end(), family.begin(), family.end());
-    }
+    for (const BlockCodec& codec : gguf::block_codecs_base()) all.push_back(row_of(codec));
     return all;
   }();
   return rows;

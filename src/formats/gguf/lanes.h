@@ -1,29 +1,61 @@
 #pragma once
-// Four blocks side by side: lane k of a vector belongs to block k, so a sum over a block's elements
-// is a sum of vectors in the order of the elements. Whatever the width of the processor's
-// registers, each block sees the same operations in the same order, and gives the same bits.
+// kLanes blocks side by side: lane k of a vector belongs to block k, so a sum over a block's
+// elements is a sum of vectors in the order of the elements. Whatever the width, each block sees
+// the same operations in the same order and gives the same bits.
+//
+// This header and those of this folder that include it are compiled once per instruction set
+// (block_codecs_*.cpp), each time with its own FEWBIT_GGUF_LANES and into an anonymous namespace.
+// FEWBIT_GGUF_AVX2 says that AVX2's own instructions may be named.
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 
 #include <cmath>
 #include <cstdint>
 
-namespace fewbit::formats::gguf {
+#ifndef FEWBIT_GGUF_LANES
+#error "only the files of one instruction set, block_codecs_*.cpp, may include this"
+#endif
 
-inline constexpr int kLanes = 4;
+namespace fewbit::formats::gguf {
+namespace {
+
+constexpr int kLanes = FEWBIT_GGUF_LANES;
 using Lanes = float __attribute__((vector_size(kLanes * sizeof(float))));
 using LaneMask = int32_t __attribute__((vector_size(kLanes * sizeof(int32_t))));
 
 inline Lanes splat(float value) {
-  return Lanes{value, value, value, value};
+  Lanes all = {};
+  for (int k = 0; k < kLanes; ++k) all[k] = value;
+  return all;
 }
 inline Lanes pick(LaneMask mask, Lanes yes, Lanes no) {
   return mask ? yes : no;
 }
+// a < b ? a : b and a > b ? a : b, for which g++ 12 does not find the instruction.
+#if defined(FEWBIT_GGUF_AVX2)
+inline Lanes smaller(Lanes a, Lanes b) {
+  return _mm256_min_ps(a, b);
+}
+inline Lanes larger(Lanes a, Lanes b) {
+  return _mm256_max_ps(a, b);
+}
+#elif defined(__SSE2__) && FEWBIT_GGUF_LANES == 4
+inline Lanes smaller(Lanes a, Lanes b) {
+  return _mm_min_ps(a, b);
+}
+inline Lanes larger(Lanes a, Lanes b) {
+  return _mm_max_ps(a, b);
+}
+#else
 inline Lanes smaller(Lanes a, Lanes b) {
   return a < b ? a : b;
 }
 inline Lanes larger(Lanes a, Lanes b) {
   return a > b ? a : b;
 }
+#endif
 inline Lanes clamp(Lanes v, float low, float high) {
   return smaller(larger(v, splat(low)), splat(high));
 }
@@ -41,7 +73,7 @@ inline Lanes square_root(Lanes v) {
 }
 
 /// 1.5 * 2^23: adding it leaves the integer nearest to a value (ties to even) in the low bits.
-inline constexpr float kRounder = 12582912.0F;
+constexpr float kRounder = 12582912.0F;
 
 /// The nearest integer, ties to even; for |v| below 2^22.
 inline Lanes nearest(Lanes v) {
@@ -82,4 +114,5 @@ void from_lanes(const Lanes* values, float zero, uint8_t* runs) {
   }
 }
 
+}  // namespace
 }  // namespace fewbit::formats::gguf

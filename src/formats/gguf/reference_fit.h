@@ -8,9 +8,10 @@
 #include "formats/gguf/lanes.h"
 
 namespace fewbit::formats::gguf {
+namespace {
 
 /// ggml takes groups whose largest magnitude is below this as zeros.
-inline constexpr float kReferenceZero = 1e-15F;
+constexpr float kReferenceZero = 1e-15F;
 
 /// x ~ scale * clamp(nearest(inverse * x), -n, n - 1). Where the group is zero, so are both.
 struct ReferenceScale {
@@ -142,26 +143,29 @@ ReferenceAffine reference_affine(const Lanes* x, const Lanes* w, float top, Refe
   const Lanes first_low = low;
   const Lanes first_inverse = top / pick(flat, splat(1), high - low);
   ReferenceAffine best{1.0F / first_inverse, low, first_inverse, low};
-  const auto error_of = [&](Lanes inverse, Lanes base, Lanes scale, Lanes min) {
+  Lanes q[N];
+  const auto error_of = [&](Lanes scale, Lanes min) {
     Lanes sum = splat(0);
     for (int i = 0; i < N; ++i) {
-      const Lanes q = clamp(nearest_low_bits(inverse * (x[i] - base)), 0, top);
-      const Lanes off = scale * q + min - x[i];
+      const Lanes off = scale * q[i] + min - x[i];
       sum += w[i] * (steps.magnitudes ? magnitude(off) : off * off);
     }
     return sum;
   };
-  Lanes least = error_of(first_inverse, low, best.scale, low);
+  for (int i = 0; i < N; ++i) {
+    q[i] = clamp(nearest_low_bits(first_inverse * (x[i] - low)), 0, top);
+  }
+  Lanes least = error_of(best.scale, low);
   for (int k = 0; k <= steps.last; ++k) {
     const Lanes inverse = (steps.first + steps.step * static_cast<float>(k) + top) / (high - low);
     Lanes sq = splat(0);
     Lanes sqq = splat(0);
     Lanes sxq = splat(0);
     for (int i = 0; i < N; ++i) {
-      const Lanes q = clamp(nearest_low_bits(inverse * (x[i] - low)), 0, top);
-      const Lanes wq = w[i] * q;
+      q[i] = clamp(nearest_low_bits(inverse * (x[i] - low)), 0, top);
+      const Lanes wq = w[i] * q[i];
       sq += wq;
-      sqq += wq * q;
+      sqq += wq * q[i];
       sxq += wq * x[i];
     }
     const Lanes determinant = sw * sqq - sq * sq;
@@ -171,7 +175,7 @@ ReferenceAffine reference_affine(const Lanes* x, const Lanes* w, float top, Refe
     const LaneMask above = min > 0;
     min = pick(above, splat(0), min);
     scale = pick(above, sxq / sqq, scale);
-    const Lanes error = error_of(inverse, low, scale, min);
+    const Lanes error = error_of(scale, min);
     const LaneMask better = solvable & (error < least);
     least = pick(better, error, least);
     best.scale = pick(better, scale, best.scale);
@@ -185,4 +189,5 @@ ReferenceAffine reference_affine(const Lanes* x, const Lanes* w, float top, Refe
   return best;
 }
 
+}  // namespace
 }  // namespace fewbit::formats::gguf

@@ -6,7 +6,8 @@
 //   x ~ d q        d = Sxq / Sqq,  which lowers the error by the gain Sxq^2 / Sqq
 //   x ~ d q + m    the two normal equations; gain = d Sxq + m Sx
 //
-// with Sab = sum w a b. Codes for fixed scales are the nearest. So: start from many scales around
+// with Sab = sum w a b, summed over even and odd elements apart (two sums need not wait for each
+// other). Codes for fixed scales are the nearest. So: start from many scales around
 // the one that just covers the block, fit each, keep the best, and let codes and scales follow each
 // other (each step can only lower the error, as in Lloyd's algorithm).
 
@@ -18,9 +19,10 @@
 #include "numerics/half.h"
 
 namespace fewbit::formats::gguf {
+namespace {
 
 /// Below this no 16-bit scale can tell a block from zeros.
-inline constexpr float kNegligible = 1e-12F;
+constexpr float kNegligible = 1e-12F;
 
 /// The 16-bit floats nearest to `values`, or `step` of them further from zero; at most the largest.
 inline Lanes half_near(Lanes values, int step = 0) {
@@ -93,12 +95,14 @@ class ScaleSearch {
   /// sum w (x - scale q)^2 with the nearest codes.
   Lanes error(Lanes scale) const {
     const Lanes inverse = inverse_or_zero(scale);
-    Lanes sum = splat(0);
-    for (int i = 0; i < N; ++i) {
-      const Lanes off = x_[i] - scale * grid_(x_[i] * inverse);
-      sum += w_[i] * off * off;
+    Lanes sums[2] = {};
+    for (int i = 0; i < N; i += 2) {
+      for (int h = 0; h < 2; ++h) {
+        const Lanes off = x_[i + h] - scale * grid_(x_[i + h] * inverse);
+        sums[h] += w_[i + h] * off * off;
+      }
     }
-    return sum;
+    return sums[0] + sums[1];
   }
 
   /// The 16-bit scales near the best one that err least.
@@ -130,14 +134,16 @@ class ScaleSearch {
 
  private:
   Sums sums_of(Lanes inverse) const {
-    Sums s{splat(0), splat(0)};
-    for (int i = 0; i < N; ++i) {
-      const Lanes q = grid_(x_[i] * inverse);
-      const Lanes wq = w_[i] * q;
-      s.sxq += wq * x_[i];
-      s.sqq += wq * q;
+    Sums s[2] = {};
+    for (int i = 0; i < N; i += 2) {
+      for (int h = 0; h < 2; ++h) {
+        const Lanes q = grid_(x_[i + h] * inverse);
+        const Lanes wq = w_[i + h] * q;
+        s[h].sxq += wq * x_[i + h];
+        s[h].sqq += wq * q;
+      }
     }
-    return s;
+    return {s[0].sqq + s[1].sqq, s[0].sxq + s[1].sxq};
   }
 
   const Lanes* x_ = nullptr;
@@ -186,17 +192,7 @@ class AffineSearch {
   }
 
   void try_codes(Lanes inverse, Lanes base) {
-    Lanes sq = splat(0);
-    Lanes sqq = splat(0);
-    Lanes sxq = splat(0);
-    const Lanes shift = -base * inverse;
-    for (int i = 0; i < N; ++i) {
-      const Lanes q = clamp(nearest(x_[i] * inverse + shift), 0, top_);
-      const Lanes wq = w_[i] * q;
-      sq += wq;
-      sqq += wq * q;
-      sxq += wq * x_[i];
-    }
+    const auto [sq, sqq, sxq] = sums_of(inverse, base);
     const Lanes determinant = sw_ * sqq - sq * sq;
     const LaneMask solvable = determinant > 0;
     const Lanes divisor = pick(solvable, determinant, splat(1));
@@ -214,53 +210,75 @@ class AffineSearch {
     base_ = pick(better, fitted, base_);
   }
 
-  /// The best base for a given scale, near the base found.
-  Lanes base_for(Lanes scale) const {
+  /// What is left of x after a scale's share, with the codes for the base found:
+  /// sum w (x - scale q - base)^2 = square - base (2 first - base sw), least at base = first / sw.
+  struct Rest {
+    Lanes first;   ///< sum w (x - scale q)
+    Lanes square;  ///< sum w (x - scale q)^2
+  };
+  Rest rest(Lanes scale) const {
     const Lanes inverse = inverse_or_zero(scale);
-    Lanes sum = splat(0);
-    for (int i = 0; i < N; ++i) {
-      sum += w_[i] * (x_[i] - scale * clamp(nearest((x_[i] - base_) * inverse), 0, top_));
+    const Lanes shift = -base_ * inverse;
+    Rest r[2] = {};
+    for (int i = 0; i < N; i += 2) {
+      for (int h = 0; h < 2; ++h) {
+        const Lanes off = x_[i + h] - scale * clamp(nearest(x_[i + h] * inverse + shift), 0, top_);
+        const Lanes woff = w_[i + h] * off;
+        r[h].first += woff;
+        r[h].square += woff * off;
+      }
     }
-    return sum / larger(sw_, splat(1e-30F));
+    return {r[0].first + r[1].first, r[0].square + r[1].square};
   }
+  Lanes base_for(Lanes scale) const { return rest(scale).first / larger(sw_, splat(1e-30F)); }
 
   Lanes error(Lanes scale, Lanes base) const {
     const Lanes inverse = inverse_or_zero(scale);
-    Lanes sum = splat(0);
-    for (int i = 0; i < N; ++i) {
-      const Lanes q = clamp(nearest((x_[i] - base) * inverse), 0, top_);
-      const Lanes off = x_[i] - (scale * q + base);
-      sum += w_[i] * off * off;
+    const Lanes shift = -base * inverse;
+    Lanes sums[2] = {};
+    for (int i = 0; i < N; i += 2) {
+      for (int h = 0; h < 2; ++h) {
+        const Lanes q = clamp(nearest(x_[i + h] * inverse + shift), 0, top_);
+        const Lanes off = x_[i + h] - (scale * q + base);
+        sums[h] += w_[i + h] * off * off;
+      }
     }
-    return sum;
+    return sums[0] + sums[1];
   }
 
   void codes(Lanes scale, Lanes base, Lanes* out) const {
     const Lanes inverse = inverse_or_zero(scale);
-    for (int i = 0; i < N; ++i) out[i] = clamp(nearest((x_[i] - base) * inverse), 0, top_);
+    const Lanes shift = -base * inverse;
+    for (int i = 0; i < N; ++i) out[i] = clamp(nearest(x_[i] * inverse + shift), 0, top_);
   }
 
   /// Sums over the codes that a scale and a base give.
   struct Sums {
-    Lanes sw, sx, sq, sqq, sxq;
+    Lanes sq, sqq, sxq;
   };
-  Sums sums(Lanes scale, Lanes base) const {
-    const Lanes inverse = inverse_or_zero(scale);
-    Sums s{sw_, sx_, splat(0), splat(0), splat(0)};
-    for (int i = 0; i < N; ++i) {
-      const Lanes q = clamp(nearest((x_[i] - base) * inverse), 0, top_);
-      const Lanes wq = w_[i] * q;
-      s.sq += wq;
-      s.sqq += wq * q;
-      s.sxq += wq * x_[i];
-    }
-    return s;
-  }
+  Sums sums(Lanes scale, Lanes base) const { return sums_of(inverse_or_zero(scale), base); }
 
+  Lanes sx() const { return sx_; }
+  Lanes sw() const { return sw_; }
   Lanes scale() const { return scale_; }
   Lanes base() const { return base_; }
 
  private:
+  Sums sums_of(Lanes inverse, Lanes base) const {
+    const Lanes shift = -base * inverse;
+    Sums s[2] = {};
+    for (int i = 0; i < N; i += 2) {
+      for (int h = 0; h < 2; ++h) {
+        const Lanes q = clamp(nearest(x_[i + h] * inverse + shift), 0, top_);
+        const Lanes wq = w_[i + h] * q;
+        s[h].sq += wq;
+        s[h].sqq += wq * q;
+        s[h].sxq += wq * x_[i + h];
+      }
+    }
+    return {s[0].sq + s[1].sq, s[0].sqq + s[1].sqq, s[0].sxq + s[1].sxq};
+  }
+
   const Lanes* x_ = nullptr;
   const Lanes* w_ = nullptr;
   float top_ = 0;
@@ -272,4 +290,5 @@ class AffineSearch {
   Lanes gain_ = splat(0);
 };
 
+}  // namespace
 }  // namespace fewbit::formats::gguf

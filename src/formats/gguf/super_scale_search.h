@@ -12,6 +12,7 @@
 #include "formats/gguf/scale_search.h"
 
 namespace fewbit::formats::gguf {
+namespace {
 
 template <int SubElems, int Subs, typename Grid>
 class SuperScaleSearch {
@@ -112,4 +113,5 @@ class SuperScaleSearch {
   float least_ = __builtin_inff();
 };
 
+}  // namespace
 }  // namespace fewbit::formats::gguf

@@ -1,3 +1,4 @@
+#pragma once
 // q3_K, q6_K: super-blocks of 256 weights in 16 sub-blocks of 16, each with an integer scale under
 // one 16-bit float.
 //
@@ -16,17 +17,15 @@
 // Error of a weight inside its sub-block's grid: at most |d sc| / 2. Source: ggml-org/llama.cpp,
 // ggml/src/ggml-common.h (layout), ggml-quants.c (reference quantizers).
 
-#include "formats/gguf/block_rows.h"
-#include "formats/gguf/gguf_rows.h"
+#include "formats/gguf/codec.h"
 #include "formats/gguf/reference_fit.h"
 #include "formats/gguf/super_scale_search.h"
 
 namespace fewbit::formats::gguf {
 namespace {
 
-constexpr int kSuper = 256;
-constexpr int kSub = 16;
-constexpr int kSubs = kSuper / kSub;
+constexpr int kScaledSub = 16;
+constexpr int kScaledSubs = kSuper / kScaledSub;
 
 struct Q3KBlock {
   uint8_t hmask[kSuper / 8];
@@ -37,14 +36,14 @@ struct Q3KBlock {
 struct Q6KBlock {
   uint8_t ql[kSuper / 2];
   uint8_t qh[kSuper / 4];
-  int8_t scales[kSubs];
+  int8_t scales[kScaledSubs];
   Half d;
 };
 static_assert(sizeof(Q3KBlock) == 110 && sizeof(Q6KBlock) == 210);
 
 /// A super-block taken apart: scales plus kScaleZero, codes plus kZero.
-struct Parts {
-  uint8_t scales[kSubs];
+struct ScaledParts {
+  uint8_t scales[kScaledSubs];
   uint8_t codes[kSuper];
 };
 
@@ -57,14 +56,14 @@ struct Q3K {
       both_ends<7>(kZero, {-0.45F, -0.15F, 0.15F, 0.45F, -0.8F, -1.2F, -1.7F});
 
   static Lanes reference_fit(const Lanes* x, Lanes* q) {
-    return reference_codes<kSub>(x, kZero, q);
+    return reference_codes<kScaledSub>(x, kZero, q);
   }
 
   static bool is_zero(float extreme_scale) { return extreme_scale == 0; }
 
   // The codes of the fits stay; the scales are left at their code 0.
-  static void pack_zero(Parts& parts, Block& out) {
-    std::fill(parts.scales, parts.scales + kSubs, uint8_t{0});
+  static void pack_zero(ScaledParts& parts, Block& out) {
+    std::fill(parts.scales, parts.scales + kScaledSubs, uint8_t{0});
     pack(parts, out);
   }
 
@@ -72,7 +71,7 @@ struct Q3K {
     return std::clamp(nearest_low_bits(inverse * scale), -kScaleZero, kScaleZero - 1);
   }
 
-  static void pack(const Parts& parts, Block& out) {
+  static void pack(const ScaledParts& parts, Block& out) {
     for (int j = 0; j < 8; ++j) {
       out.scales[j] =
           static_cast<uint8_t>((parts.scales[j] & 0xf) | (parts.scales[j + 8] & 0xf) << 4);
@@ -94,8 +93,8 @@ struct Q3K {
     }
   }
 
-  static void unpack(const Block& block, Parts& out) {
-    for (int j = 0; j < kSubs; ++j) {
+  static void unpack(const Block& block, ScaledParts& out) {
+    for (int j = 0; j < kScaledSubs; ++j) {
       const int low = block.scales[j % 8] >> j / 8 * 4 & 0xf;
       const int high = block.scales[8 + j % 4] >> j / 4 * 2 & 3;
       out.scales[j] = static_cast<uint8_t>(low | high << 4);
@@ -117,8 +116,8 @@ struct Q6K {
       both_ends<8>(kZero, {-0.45F, -0.2F, 0.1F, 0.4F, -0.8F, 0.8F, 1.3F, 1.9F});
 
   static Lanes reference_fit(const Lanes* x, Lanes* q) {
-    const ReferenceScale fit = reference_scale<kSub>(x, kZero);
-    for (int i = 0; i < kSub; ++i) {
+    const ReferenceScale fit = reference_scale<kScaledSub>(x, kZero);
+    for (int i = 0; i < kScaledSub; ++i) {
       const Lanes code = clamp(nearest_low_bits(fit.inverse * x[i]), -kZero, kZero - 1);
       q[i] = pick(fit.inverse == 0, splat(-kZero), code);
     }
@@ -127,14 +126,14 @@ struct Q6K {
 
   static bool is_zero(float extreme_scale) { return std::fabs(extreme_scale) < kReferenceZero; }
 
-  static void pack_zero(const Parts&, Block& out) { out = {}; }
+  static void pack_zero(const ScaledParts&, Block& out) { out = {}; }
 
   static int reference_scale_code(float scale, float inverse) {
     return static_cast<int8_t>(std::min(nearest_low_bits(inverse * scale), kScaleZero - 1));
   }
 
-  static void pack(const Parts& parts, Block& out) {
-    for (int j = 0; j < kSubs; ++j) {
+  static void pack(const ScaledParts& parts, Block& out) {
+    for (int j = 0; j < kScaledSubs; ++j) {
       out.scales[j] = static_cast<int8_t>(parts.scales[j] - kScaleZero);
     }
     for (int i = 0; i < kSuper / 2; ++i) {
@@ -148,8 +147,8 @@ struct Q6K {
     }
   }
 
-  static void unpack(const Block& block, Parts& out) {
-    for (int j = 0; j < kSubs; ++j) {
+  static void unpack(const Block& block, ScaledParts& out) {
+    for (int j = 0; j < kScaledSubs; ++j) {
       out.scales[j] = static_cast<uint8_t>(block.scales[j] + kScaleZero);
     }
     for (int i = 0; i < kSuper; ++i) {
@@ -168,15 +167,15 @@ struct ScaledSuper {
   static constexpr float kLargest = 65504.0F * Layout::kScaleZero * Layout::kZero;
 
   static void reference(const float* x, Block* out) {
-    Parts parts;
-    float scales[kSubs];
-    for (int j = 0; j < kSubs; j += kLanes) {
-      Lanes xs[kSub];
-      Lanes q[kSub];
-      to_lanes<kSub>(x + j * kSub, xs);
+    ScaledParts parts;
+    float scales[kScaledSubs];
+    for (int j = 0; j < kScaledSubs; j += kLanes) {
+      Lanes xs[kScaledSub];
+      Lanes q[kScaledSub];
+      to_lanes<kScaledSub>(x + j * kScaledSub, xs);
       const Lanes scale = Layout::reference_fit(xs, q);
       for (int k = 0; k < kLanes; ++k) scales[j + k] = scale[k];
-      from_lanes<kSub>(q, Layout::kZero, parts.codes + j * kSub);
+      from_lanes<kScaledSub>(q, Layout::kZero, parts.codes + j * kScaledSub);
     }
     float extreme = 0;
     for (const float scale : scales) {
@@ -188,12 +187,12 @@ struct ScaledSuper {
     }
     const float inverse = -Layout::kScaleZero / extreme;
     out->d = Half::from_float(1.0F / inverse);
-    for (int j = 0; j < kSubs; ++j) {
+    for (int j = 0; j < kScaledSubs; ++j) {
       const int code = Layout::reference_scale_code(scales[j], inverse);
       parts.scales[j] = static_cast<uint8_t>(code + Layout::kScaleZero);
       const float d = out->d.to_float() * static_cast<float>(code);
       if (d == 0) continue;  // the codes of the fit stay
-      for (int i = j * kSub; i < (j + 1) * kSub; ++i) {
+      for (int i = j * kScaledSub; i < (j + 1) * kScaledSub; ++i) {
         const int q = std::clamp(nearest_low_bits(x[i] / d), -Layout::kZero, Layout::kZero - 1);
         parts.codes[i] = static_cast<uint8_t>(q + Layout::kZero);
       }
@@ -202,10 +201,10 @@ struct ScaledSuper {
   }
 
   static void search(const float* x, const float* w, Block* out) {
-    SuperScaleSearch<kSub, kSubs, UniformGrid> search(x, w, {-Layout::kZero, Layout::kZero - 1},
-                                                      Layout::kPositions, -Layout::kScaleZero);
+    SuperScaleSearch<kScaledSub, kScaledSubs, UniformGrid> search(
+        x, w, {-Layout::kZero, Layout::kZero - 1}, Layout::kPositions, -Layout::kScaleZero);
     search.run(3, Layout::kReach);
-    Parts parts;
+    ScaledParts parts;
     search.scales(Layout::kScaleZero, parts.scales);
     search.codes(Layout::kZero, parts.codes);
     out->d = search.d();
@@ -213,27 +212,17 @@ struct ScaledSuper {
   }
 
   static void decode(const Block& block, float* out) {
-    Parts parts;
+    ScaledParts parts;
     Layout::unpack(block, parts);
     const float d = block.d.to_float();
-    for (int j = 0; j < kSubs; ++j) {
+    for (int j = 0; j < kScaledSubs; ++j) {
       const float scale = d * static_cast<float>(parts.scales[j] - Layout::kScaleZero);
-      for (int i = j * kSub; i < (j + 1) * kSub; ++i) {
+      for (int i = j * kScaledSub; i < (j + 1) * kScaledSub; ++i) {
         out[i] = scale * static_cast<float>(parts.codes[i] - Layout::kZero);
       }
     }
   }
 };
 
-constexpr std::array<FormatRow, 2> kRows = {
-    block_row<ScaledSuper<Q3K>>(11, "q3_K", "GGUF: 256 x 3 bits, 6-bit scales per 16"),
-    block_row<ScaledSuper<Q6K>>(14, "q6_K", "GGUF: 256 x 6 bits, 8-bit scales per 16"),
-};
-
 }  // namespace
-
-std::span<const FormatRow> scaled_rows() {
-  return kRows;
-}
-
 }  // namespace fewbit::formats::gguf

@@ -1,3 +1,4 @@
+#pragma once
 // q2_K, q4_K, q5_K: super-blocks of 256 weights; each sub-block has an integer scale and an integer
 // minimum under two 16-bit floats.
 //
@@ -20,15 +21,12 @@
 
 #include <array>
 
-#include "formats/gguf/block_rows.h"
-#include "formats/gguf/gguf_rows.h"
+#include "formats/gguf/codec.h"
 #include "formats/gguf/reference_fit.h"
 #include "formats/gguf/scale_search.h"
 
 namespace fewbit::formats::gguf {
 namespace {
-
-constexpr int kSuper = 256;
 
 struct Q2KBlock {
   uint8_t scales[kSuper / 16];
@@ -53,7 +51,7 @@ static_assert(sizeof(Q2KBlock) == 84 && sizeof(Q4KBlock) == 144 && sizeof(Q5KBlo
 
 /// A super-block taken apart.
 template <int Subs>
-struct Parts {
+struct AffineParts {
   uint8_t scales[Subs];
   uint8_t mins[Subs];
   uint8_t codes[kSuper];
@@ -71,7 +69,7 @@ struct Q2K {
     for (int i = 0; i < kSubElems; ++i) w[i] = magnitude(x[i]);
   }
 
-  static void pack(const Parts<16>& parts, Block& out) {
+  static void pack(const AffineParts<16>& parts, Block& out) {
     for (int j = 0; j < 16; ++j) {
       out.scales[j] = static_cast<uint8_t>(parts.scales[j] | parts.mins[j] << 4);
     }
@@ -81,7 +79,7 @@ struct Q2K {
     }
   }
 
-  static void unpack(const Block& block, Parts<16>& out) {
+  static void unpack(const Block& block, AffineParts<16>& out) {
     for (int j = 0; j < 16; ++j) {
       out.scales[j] = block.scales[j] & 0xf;
       out.mins[j] = block.scales[j] >> 4;
@@ -109,7 +107,7 @@ struct Q45K {
     for (int i = 0; i < kSubElems; ++i) w[i] = level + magnitude(x[i]);
   }
 
-  static void pack(const Parts<8>& parts, Block& out) {
+  static void pack(const AffineParts<8>& parts, Block& out) {
     for (int j = 0; j < 4; ++j) {
       const auto join = [](int low, int high) { return static_cast<uint8_t>(low | high); };
       out.scales[j] = join(parts.scales[j], parts.scales[j + 4] >> 4 << 6);
@@ -129,7 +127,7 @@ struct Q45K {
     }
   }
 
-  static void unpack(const Block& block, Parts<8>& out) {
+  static void unpack(const Block& block, AffineParts<8>& out) {
     for (int j = 0; j < 4; ++j) {
       const uint8_t low = block.scales[j];
       const uint8_t middle = block.scales[j + 4];
@@ -181,7 +179,7 @@ class SuperSearch {
     Half d = Half::from_float(largest_scale / Layout::kScaleTop);
     Half dmin = Half::from_float(largest_min / Layout::kScaleTop);
     for (int round = 0; round < 3; ++round) {
-      const float error = choose(d.to_float(), dmin.to_float());
+      const float error = choose(d.to_float(), dmin.to_float(), round > 0);
       if (error < least_) {
         least_ = error;
         best_d_ = d;
@@ -196,8 +194,9 @@ class SuperSearch {
 
  private:
   // The integers of each sub-block that err least under d and dmin: the scale one of the three next
-  // to the sub-block's own, the minimum the nearest for that scale. Returns the whole error.
-  float choose(float d, float dmin) {
+  // to the sub-block's own, the minimum the nearest for that scale and its codes. Returns the whole
+  // error with these codes, before they follow the rounded minimum.
+  float choose(float d, float dmin, bool exact) {
     float total = 0;
     const float over_d = d > 0 ? 1 / d : 0;
     const float over_dmin = dmin > 0 ? 1 / dmin : 0;
@@ -206,9 +205,12 @@ class SuperSearch {
       Lanes least = splat(__builtin_inff());
       for (const float step : {0.0F, -1.0F, 1.0F}) {
         const Lanes scale = clamp(centre + step, 0, Layout::kScaleTop);
-        const Lanes base = fits_[g].base_for(d * scale);
-        const Lanes min = nearest(clamp(-base * over_dmin, 0, Layout::kScaleTop));
-        const Lanes error = fits_[g].error(d * scale, -(dmin * min));
+        const auto rest = fits_[g].rest(d * scale);
+        const Lanes best_base = rest.first / larger(fits_[g].sw(), splat(1e-30F));
+        const Lanes min = nearest(clamp(-best_base * over_dmin, 0, Layout::kScaleTop));
+        const Lanes base = -(dmin * min);
+        const Lanes error = exact ? fits_[g].error(d * scale, base)
+                                  : rest.square - base * (2.0F * rest.first - base * fits_[g].sw());
         const LaneMask better = error < least;
         least = pick(better, error, least);
         scale_[g] = pick(better, scale, scale_[g]);
@@ -230,9 +232,9 @@ class SuperSearch {
         const double b = min_[g][k];
         saa += a * a * static_cast<double>(sums.sqq[k]);
         sab += a * b * static_cast<double>(sums.sq[k]);
-        sbb += b * b * static_cast<double>(sums.sw[k]);
+        sbb += b * b * static_cast<double>(fits_[g].sw()[k]);
         sxa += a * static_cast<double>(sums.sxq[k]);
-        sxb += b * static_cast<double>(sums.sx[k]);
+        sxb += b * static_cast<double>(fits_[g].sx()[k]);
       }
     }
     const double determinant = saa * sbb - sab * sab;
@@ -244,7 +246,7 @@ class SuperSearch {
   }
 
   void write(typename Layout::Block& out) const {
-    Parts<kSubs> parts;
+    AffineParts<kSubs> parts;
     for (int g = 0; g < kGroups; ++g) {
       Lanes q[kSub];
       fits_[g].codes(best_d_.to_float() * best_scale_[g], -(best_dmin_.to_float() * best_min_[g]),
@@ -282,7 +284,7 @@ struct AffineSuper {
   static constexpr float kLargest = 65504.0F * Layout::kScaleTop * (Layout::kTop + 1);
 
   static void reference(const float* x, Block* out) {
-    Parts<kSubs> parts;
+    AffineParts<kSubs> parts;
     float scales[kSubs];
     float mins[kSubs];
     float largest_scale = 0;
@@ -323,7 +325,7 @@ struct AffineSuper {
   }
 
   static void decode(const Block& block, float* out) {
-    Parts<kSubs> parts;
+    AffineParts<kSubs> parts;
     Layout::unpack(block, parts);
     const float d = block.d.to_float();
     const float dmin = block.dmin.to_float();
@@ -354,18 +356,5 @@ struct AffineSuper {
   }
 };
 
-constexpr std::array<FormatRow, 3> kRows = {
-    block_row<AffineSuper<Q2K>>(10, "q2_K", "GGUF: 256 x 2 bits, 4-bit scales and minima per 16"),
-    block_row<AffineSuper<Q45K<Q4KBlock, 4>>>(12, "q4_K",
-                                              "GGUF: 256 x 4 bits, 6-bit scales and minima per 32"),
-    block_row<AffineSuper<Q45K<Q5KBlock, 5>>>(13, "q5_K",
-                                              "GGUF: 256 x 5 bits, 6-bit scales and minima per 32"),
-};
-
 }  // namespace
-
-std::span<const FormatRow> affine_rows() {
-  return kRows;
-}
-
 }  // namespace fewbit::formats::gguf

@@ -1,3 +1,4 @@
+#pragma once
 // tq1_0, tq2_0: -1, 0 or 1 times one 16-bit float per 256 weights.
 //
 //   tq1_0  54 bytes  [qs 48] [qh 4] [ d ]     w = d (t - 1), t in {0, 1, 2}
@@ -17,14 +18,11 @@
 
 #include <array>
 
-#include "formats/gguf/block_rows.h"
-#include "formats/gguf/gguf_rows.h"
+#include "formats/gguf/codec.h"
 #include "formats/gguf/scale_search.h"
 
 namespace fewbit::formats::gguf {
 namespace {
-
-constexpr int kSuper = 256;
 
 struct Tq1Block {
   uint8_t qs[48];
@@ -44,7 +42,7 @@ struct TritRun {
   int count;   ///< bytes, and the distance between the weights of a byte
   int digits;  ///< weights in a byte
 };
-constexpr std::array<TritRun, 3> kRuns = {{{0, 32, 5}, {160, 16, 5}, {240, 4, 4}}};
+constexpr std::array<TritRun, 3> kTritRuns = {{{0, 32, 5}, {160, 16, 5}, {240, 4, 4}}};
 
 struct Tq1 {
   using Block = Tq1Block;
@@ -55,7 +53,7 @@ struct Tq1 {
 
   static void pack(const uint8_t* trits, Block& out) {
     for (int r = 0; r < 3; ++r) {
-      const TritRun run = kRuns[static_cast<size_t>(r)];
+      const TritRun run = kTritRuns[static_cast<size_t>(r)];
       for (int m = 0; m < run.count; ++m) {
         int number = 0;
         for (int n = 0; n < 5; ++n) {
@@ -68,7 +66,7 @@ struct Tq1 {
 
   static void unpack(Block block, uint8_t* trits) {
     for (int r = 0; r < 3; ++r) {
-      const TritRun run = kRuns[static_cast<size_t>(r)];
+      const TritRun run = kTritRuns[static_cast<size_t>(r)];
       for (int m = 0; m < run.count; ++m) {
         unsigned fraction = bytes(block, r)[m];
         for (int n = 0; n < run.digits; ++n) {
@@ -157,15 +155,5 @@ struct Ternary {
   }
 };
 
-constexpr std::array<FormatRow, 2> kRows = {
-    block_row<Ternary<Tq1>>(34, "tq1_0", "GGUF: 256 ternary digits, five to a byte"),
-    block_row<Ternary<Tq2>>(35, "tq2_0", "GGUF: 256 ternary digits, four to a byte"),
-};
-
 }  // namespace
-
-std::span<const FormatRow> ternary_rows() {
-  return kRows;
-}
-
 }  // namespace fewbit::formats::gguf

@@ -1,3 +1,4 @@
+#pragma once
 // q4_0, q4_1, q5_0, q5_1, q8_0: blocks of 32 weights under one or two 16-bit scales.
 //
 //             bytes   0  1   2  3   4  5  6  7   ...
@@ -20,14 +21,11 @@
 
 #include <array>
 
-#include "formats/gguf/gguf_rows.h"
-#include "formats/gguf/block_rows.h"
+#include "formats/gguf/codec.h"
 #include "formats/gguf/scale_search.h"
 
 namespace fewbit::formats::gguf {
 namespace {
-
-constexpr int kBlock = 32;
 
 struct Q4_0Block {
   Half d;
@@ -288,18 +286,5 @@ struct Q8_0 {
   }
 };
 
-constexpr std::array<FormatRow, 5> kRows = {
-    block_row<Symmetric<Q4_0Block, 4>>(2, "q4_0", "GGUF: 32 x 4 bits, d (q - 8)"),
-    block_row<Affine<Q4_1Block, 4>>(3, "q4_1", "GGUF: 32 x 4 bits, d q + m"),
-    block_row<Symmetric<Q5_0Block, 5>>(6, "q5_0", "GGUF: 32 x 5 bits, d (q - 16)"),
-    block_row<Affine<Q5_1Block, 5>>(7, "q5_1", "GGUF: 32 x 5 bits, d q + m"),
-    block_row<Q8_0>(8, "q8_0", "GGUF: 32 x 8 bits, d q"),
-};
-
 }  // namespace
-
-std::span<const FormatRow> simple_rows() {
-  return kRows;
-}
-
 }  // namespace fewbit::formats::gguf

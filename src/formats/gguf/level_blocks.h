@@ -1,3 +1,4 @@
+#pragma once
 // iq4_nl, iq4_xs: 4-bit codes that name one of 16 levels, denser near zero as weights are.
 //
 //   levels  -127 -104 -83 -65 -49 -35 -22 -10 1 13 25 38 53 69 89 113
@@ -15,17 +16,14 @@
 
 #include <array>
 
-#include "formats/gguf/block_rows.h"
-#include "formats/gguf/gguf_rows.h"
+#include "formats/gguf/codec.h"
 #include "formats/gguf/reference_fit.h"
 #include "formats/gguf/super_scale_search.h"
 
 namespace fewbit::formats::gguf {
 namespace {
 
-constexpr int kBlock = 32;
-constexpr int kSuper = 256;
-constexpr int kSubs = kSuper / kBlock;
+constexpr int kLevelSubs = kSuper / kBlock;
 
 constexpr std::array<int8_t, 16> kLevels = {-127, -104, -83, -65, -49, -35, -22, -10,
                                             1,    13,   25,  38,  53,  69,  89,  113};
@@ -38,22 +36,71 @@ struct Iq4NlBlock {
 struct Iq4XsBlock {
   Half d;
   uint8_t scales_h[2];
-  uint8_t scales_l[kSubs / 2];
+  uint8_t scales_l[kLevelSubs / 2];
   uint8_t qs[kSuper / 2];
 };
 static_assert(sizeof(Iq4NlBlock) == 18 && sizeof(Iq4XsBlock) == 136);
 
-// The nearest level; the upper one halfway. Boundaries between levels are multiples of 1/2, so
-// twice the value, rounded down, says all: a table of 512.
+// The code of the level nearest to a value, the upper one halfway. The boundaries between levels
+// are multiples of 1/2, so twice the value, rounded down, says all.
+constexpr int level_code(int twice) {
+  int code = 0;
+  while (code < 15 &&
+         twice >= kLevels[static_cast<size_t>(code)] + kLevels[static_cast<size_t>(code) + 1]) {
+    ++code;
+  }
+  return code;
+}
+
+// The nearest level itself.
 struct LevelGrid {
-  static constexpr int kHalves = 512;
+  static constexpr int kHalves = 512;  ///< twice the value lies in [-256, 255]
+
+#if defined(FEWBIT_GGUF_AVX2)
+  // No table in memory (gathers are slow on many processors): of 32 intervals of 16 halves each,
+  // none holds more than one boundary. A byte per interval says the code below its boundary and
+  // where that is; two permutations turn codes into levels. (Interval 0 is not used: it lies below
+  // the lowest boundary, as the first values of interval 1 do.)
+  struct alignas(32) Intervals {
+    uint8_t bytes[2][32];  ///< [half of the intervals][one for each 16-byte lane]
+  };
+  static constexpr Intervals kIntervals = [] {
+    Intervals table{};
+    for (int n = 1; n < 32; ++n) {
+      const int first = 16 * n - kHalves / 2;
+      int boundary = 0;  // of the last code; 0 where the interval holds no other
+      while (boundary < 15 && level_code(first + boundary) != level_code(first + 15)) ++boundary;
+      const int below = level_code(first + 15) - 1;
+      for (int lane = 0; lane < 2; ++lane) {
+        table.bytes[n / 16][16 * lane + n % 16] = static_cast<uint8_t>(below | boundary << 4);
+      }
+    }
+    return table;
+  }();
+
+  Lanes operator()(Lanes v) const {
+    const Lanes twice = clamp(v + v, 16 - kHalves / 2, kHalves / 2 - 1);
+    const LaneMask at = (LaneMask)_mm256_cvtps_epi32(_mm256_floor_ps(twice)) + kHalves / 2;
+    const LaneMask interval = at >> 4;
+    // Bit 7 of an index byte makes its result 0: set in all but the lowest byte, and there outside
+    // of the half.
+    const LaneMask upper = LaneMask{} + static_cast<int>(0x80808000);
+    const auto* table = reinterpret_cast<const __m256i*>(kIntervals.bytes);
+    const LaneMask byte =
+        (LaneMask)_mm256_shuffle_epi8(table[0], (__m256i)((interval + 0x70) | upper)) |
+        (LaneMask)_mm256_shuffle_epi8(table[1], (__m256i)((interval - 16) | upper));
+    const LaneMask reached = (byte >> 4) <= (at & 15);  // true is -1
+    const LaneMask code = (byte & 15) - reached;
+    const Lanes low = Lanes{-127, -104, -83, -65, -49, -35, -22, -10};
+    const Lanes high = Lanes{1, 13, 25, 38, 53, 69, 89, 113};
+    return pick(code > 7, (Lanes)_mm256_permutevar8x32_ps(high, (__m256i)code),
+                (Lanes)_mm256_permutevar8x32_ps(low, (__m256i)code));
+  }
+#else
   static constexpr std::array<float, kHalves> kTable = [] {
     std::array<float, kHalves> table{};
     for (int i = 0; i < kHalves; ++i) {
-      const int twice = i - kHalves / 2;
-      size_t code = 0;
-      while (code < 15 && twice >= kLevels[code] + kLevels[code + 1]) ++code;
-      table[static_cast<size_t>(i)] = kLevels[code];
+      table[static_cast<size_t>(i)] = kLevels[static_cast<size_t>(level_code(i - kHalves / 2))];
     }
     return table;
   }();
@@ -68,6 +115,7 @@ struct LevelGrid {
     }
     return level;
   }
+#endif
 
   /// The code of each level, by the level + 127.
   static constexpr std::array<uint8_t, 256> kCodes = [] {
@@ -95,8 +143,9 @@ void decode_codes(const uint8_t* qs, float scale, float* out) {
 }
 
 // Where the extreme value is put when a scale is sought: near either end of the levels.
-constexpr std::array<float, 18> kPositions = {-127, -122, -117, -112, -132, -137, -142, -148, -155,
-                                              113,  109,  105,  100,  118,  123,  128,  134,  141};
+constexpr std::array<float, 18> kLevelPositions = {-127, -122, -117, -112, -132, -137,
+                                                   -142, -148, -155, 113,  109,  105,
+                                                   100,  118,  123,  128,  134,  141};
 
 // What ggml takes as the scale of kLanes groups of 32: weights x^2, the extreme value put at -127,
 // and at 127, then at -134 .. -120, each fitted; the fit that explains most.
@@ -158,7 +207,7 @@ struct Iq4Nl {
     to_lanes<kBlock>(x, xs);
     to_lanes<kBlock>(w, ws);
     ScaleSearch<kBlock, LevelGrid> search(xs, ws, {});
-    search.run(kPositions, 2);
+    search.run(kLevelPositions, 2);
     const Lanes scale = search.half_scale();
     Lanes q[kBlock];
     search.codes(scale, q);
@@ -188,10 +237,10 @@ struct Iq4Xs {
   static constexpr float kLargest = 65504.0F * 128 * kScaleZero;
 
   static void reference(const float* x, Block* out) {
-    Lanes xs[kSubs / kLanes][kBlock];
-    Lanes fitted[kSubs / kLanes];
+    Lanes xs[kLevelSubs / kLanes][kBlock];
+    Lanes fitted[kLevelSubs / kLanes];
     float extreme = 0;
-    for (int g = 0; g < kSubs / kLanes; ++g) {
+    for (int g = 0; g < kLevelSubs / kLanes; ++g) {
       to_lanes<kBlock>(x + g * kLanes * kBlock, xs[g]);
       fitted[g] = reference_level_scale(xs[g]);
       for (int k = 0; k < kLanes; ++k) {
@@ -200,9 +249,9 @@ struct Iq4Xs {
     }
     const float d = -extreme / kScaleZero;
     const float over_d = d != 0 ? 1 / d : 0;
-    uint8_t scales[kSubs];
+    uint8_t scales[kLevelSubs];
     uint8_t levels[kSuper];
-    for (int g = 0; g < kSubs / kLanes; ++g) {
+    for (int g = 0; g < kLevelSubs / kLanes; ++g) {
       const Lanes s = clamp(nearest_low_bits(over_d * fitted[g]), -kScaleZero, kScaleZero - 1);
       for (int k = 0; k < kLanes; ++k) {
         scales[g * kLanes + k] = static_cast<uint8_t>(static_cast<int>(s[k]) + kScaleZero);
@@ -214,9 +263,9 @@ struct Iq4Xs {
   }
 
   static void search(const float* x, const float* w, Block* out) {
-    SuperScaleSearch<kBlock, kSubs, LevelGrid> search(x, w, {}, kPositions, -kScaleZero);
+    SuperScaleSearch<kBlock, kLevelSubs, LevelGrid> search(x, w, {}, kLevelPositions, -kScaleZero);
     search.run(3, 1);
-    uint8_t scales[kSubs];
+    uint8_t scales[kLevelSubs];
     uint8_t levels[kSuper];
     search.scales(kScaleZero, scales);
     search.codes(127, levels);
@@ -226,7 +275,7 @@ struct Iq4Xs {
 
   static void decode(const Block& block, float* out) {
     const float d = block.d.to_float();
-    for (int j = 0; j < kSubs; ++j) {
+    for (int j = 0; j < kLevelSubs; ++j) {
       const int low = block.scales_l[j / 2] >> j % 2 * 4 & 0xf;
       const int high = block.scales_h[j / 4] >> j % 4 * 2 & 3;
       decode_codes(block.qs + j * kBlock / 2,
@@ -237,7 +286,7 @@ struct Iq4Xs {
  private:
   // scales plus 32, levels plus 127
   static void pack(const uint8_t* scales, const uint8_t* levels, Block& out) {
-    for (int j = 0; j < kSubs / 2; ++j) {
+    for (int j = 0; j < kLevelSubs / 2; ++j) {
       out.scales_l[j] =
           static_cast<uint8_t>((scales[2 * j] & 0xf) | (scales[2 * j + 1] & 0xf) << 4);
     }
@@ -246,19 +295,9 @@ struct Iq4Xs {
       for (int j = 0; j < 4; ++j) bits |= scales[4 * byte + j] >> 4 << 2 * j;
       out.scales_h[byte] = static_cast<uint8_t>(bits);
     }
-    for (int j = 0; j < kSubs; ++j) pack_codes(levels + j * kBlock, out.qs + j * kBlock / 2);
+    for (int j = 0; j < kLevelSubs; ++j) pack_codes(levels + j * kBlock, out.qs + j * kBlock / 2);
   }
 };
 
-constexpr std::array<FormatRow, 2> kRows = {
-    block_row<Iq4Nl>(20, "iq4_nl", "GGUF: 32 x 4 bits, 16 levels denser near zero"),
-    block_row<Iq4Xs>(23, "iq4_xs", "GGUF: 256 x 4 bits, the levels of iq4_nl, 6-bit scales per 32"),
-};
-
 }  // namespace
-
-std::span<const FormatRow> level_rows() {
-  return kRows;
-}
-
 }  // namespace fewbit::formats::gguf
