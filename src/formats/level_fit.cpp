@@ -82,6 +82,13 @@ class Search {
 
   float magnitude(size_t l) const { return std::max(extremes_.high[l], -extremes_.low[l]); }
 
+  // The specification's rule: 2^(floor(log2 magnitude) - exponent of the largest level), in the
+  // range of e8m0. Below, scale * unit stays what float can divide by.
+  float power_below(float largest) const {
+    const int exponent = std::ilogb(largest) - std::ilogb(grid_.highest() * grid_.unit);
+    return std::ldexp(1.0F, std::clamp(exponent, -127 - std::ilogb(grid_.unit), 127));
+  }
+
   // The largest magnitude alone.
   void plain() {
     Lanes scale, zero;
@@ -99,8 +106,7 @@ class Search {
       if (magnitude(l) == 0) {
         scale[l] = scale_of_zeros(task_);
       } else if (task_.scale == ScaleType::kE8M0) {
-        scale[l] = usable(
-            std::ldexp(1.0F, std::ilogb(magnitude(l)) - std::ilogb(grid_.highest() * grid_.unit)));
+        scale[l] = power_below(magnitude(l));
       } else {
         scale[l] = rounded(task_, ideal);
       }

@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <limits>
 #include <random>
 #include <vector>
 
@@ -100,6 +102,31 @@ TEST_P(NearOptimum, OfIntegerGrids) {
 INSTANTIATE_TEST_SUITE_P(Bits, NearOptimum,
                          ::testing::Combine(::testing::Values(2, 3, 4, 5), ::testing::Bool(),
                                             ::testing::Bool()));
+
+TEST(LevelGrid, CodesPastTheLargestFloatAreInfinityOrNan) {
+  const std::array<float, 256> e4m3 = level_values(float_grid(4, 3, 7, 448));
+  EXPECT_EQ(e4m3[0x7e], 448);
+  EXPECT_TRUE(std::isnan(e4m3[0x7f]) && std::isnan(e4m3[0xff]));
+  const std::array<float, 256> e5m2 = level_values(float_grid(5, 2, 15, 57344));
+  EXPECT_EQ(e5m2[0x7b], 57344);
+  EXPECT_EQ(e5m2[0x7c], std::numeric_limits<float>::infinity());
+  EXPECT_EQ(e5m2[0xfc], -std::numeric_limits<float>::infinity());
+  EXPECT_TRUE(std::isnan(e5m2[0x7d]) && std::isnan(e5m2[0xff]));
+}
+
+// scale * unit below the smallest power of two whose inverse is a float would make codes of
+// infinity.
+TEST(LevelFit, PowersOfTwoKeepTheirInverseFinite) {
+  LevelGrid grid = integer_grid(8);
+  grid.unit = 0x1p-6F;
+  std::vector<Lanes> x(32);
+  for (Lanes& row : x) row.v.fill(1e-37F);
+  const BlockTile tile{x.front().v.data(), 32, nullptr, false};
+  const FitTask task{.grid = &grid, .scale = ScaleType::kE8M0, .search = false};
+  EXPECT_EQ(fit_tile(task, tile).scale[0], 0x1p-121F);
+  for (Lanes& row : x) row.v.fill(3e38F);
+  EXPECT_EQ(fit_tile(task, tile).scale[0], 0x1p127F);
+}
 
 }  // namespace
 }  // namespace fewbit::formats

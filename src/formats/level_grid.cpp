@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 namespace fewbit {
 namespace {
@@ -12,6 +13,16 @@ float float_level(const LevelGrid& grid, int code) {
   const int implicit = exponent > 0 ? 1 << grid.mantissa_bits : 0;
   const int power = std::max(exponent, 1) - grid.bias - grid.mantissa_bits;
   return std::ldexp(static_cast<float>(implicit + mantissa), power);
+}
+
+// What a code without sign stands for. Past the largest level: infinity and NaN, as in IEEE 754
+// (e5m2) or NaN alone (e4m3, whose last exponent has levels too).
+float float_value(const LevelGrid& grid, int code) {
+  const float level = float_level(grid, code);
+  if (level <= grid.max) return level;
+  const bool infinite = (code & ((1 << grid.mantissa_bits) - 1)) == 0;
+  return infinite ? std::numeric_limits<float>::infinity()
+                  : std::numeric_limits<float>::quiet_NaN();
 }
 
 }  // namespace
@@ -25,8 +36,8 @@ std::array<float, 256> level_values(const LevelGrid& grid) {
       values[static_cast<size_t>(c)] = static_cast<float>(c - zero);
   } else if (grid.kind == LevelGrid::Kind::kFloat) {
     for (int c = 0; c < half; ++c) {
-      values[static_cast<size_t>(c)] = float_level(grid, c);
-      values[static_cast<size_t>(c + half)] = -float_level(grid, c);
+      values[static_cast<size_t>(c)] = float_value(grid, c);
+      values[static_cast<size_t>(c + half)] = -float_value(grid, c);
     }
   } else {
     for (int i = 0; i < grid.count; ++i) {

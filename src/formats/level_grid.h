@@ -97,7 +97,7 @@ constexpr LevelGrid table_grid(int bits, const std::array<float, N>& levels) {
 }
 
 /// level(code) for all 2^bits codes of a symmetric integer, float or table grid; codes that stand
-/// for nothing are 0. With a zero-point: code - 0.
+/// for nothing are 0 in a table, infinity or NaN among floats. With a zero-point: code - 0.
 std::array<float, 256> level_values(const LevelGrid& grid);
 
 /// The plain statement of snapping, for tests and for single values: the level nearest to x
