@@ -30,6 +30,7 @@ std::vector<Lanes> interesting_values(const LevelGrid& grid, int zero) {
   for (int c = 0; c < 1 << grid.bits; ++c) {
     const float level =
         levels[static_cast<size_t>(c)] - static_cast<float>(grid.zero_point ? zero : 0);
+    if (!std::isfinite(level)) continue;  // a code of fp8 that no weight gets
     const Snapped next = snap_level(grid, std::nextafter(level, 1e9F) * 1.0001F + 1e-6F, zero);
     for (const float x : {level, (level + next.level) * 0.5F}) {
       values.insert(values.end(), {x, std::nextafter(x, 1e9F), std::nextafter(x, -1e9F)});
