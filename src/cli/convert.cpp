@@ -8,6 +8,7 @@
 #include "cli/common.h"
 #include "io/model_file.h"
 #include "io/onnx/writer.h"
+#include "passes/export_onnx.h"
 #include "passes/store_floats.h"
 #include "runtime/session.h"
 
@@ -16,6 +17,7 @@ namespace {
 
 struct ConvertOptions {
   std::string model, output, to;
+  std::string products = "qdq";
   bool external_data = false;
   bool json = false;
 };
@@ -95,6 +97,10 @@ Status convert_model(const ConvertOptions& options) {
     if (!result.ok()) return std::move(result).error().with_context(options.model);
     stored = std::move(result).value();
   }
+  if (kind == ModelFileKind::kOnnx) {
+    Status exported = export_decode_nodes(model, {options.products == "nbits"});
+    if (!exported.ok()) return std::move(exported).error().with_context(options.model);
+  }
   FEWBIT_TRY(write(model, options));
   return options.json ? print_json(json_of(options, stored, bytes_before))
                       : print_text(text_of(options, stored, bytes_before));
@@ -117,6 +123,12 @@ Run add_convert(Arguments& arguments) {
               "and written back")
       .choices({"fp16", "bf16"})
       .type_name("fp16|bf16");
+  arguments
+      .option("--products", options->products,
+              "ONNX: products with weights in few bits as DequantizeLinear (qdq), or as "
+              "ONNX Runtime's MatMulNBits (nbits)")
+      .choices({"qdq", "nbits"})
+      .type_name("qdq|nbits");
   arguments.flag("--external-data", options->external_data,
                  "Put large weights into a second file, OUT.data (.onnx only)");
   arguments.flag("--json", options->json, "Print what was done as one JSON object");

@@ -14,7 +14,6 @@
 #include "eval/evaluate.h"
 #include "eval/feeds.h"
 #include "flow/input_statistics.h"
-#include "graph/infer.h"
 #include "io/model_file.h"
 #include "numerics/error_stats.h"
 #include "passes/correct_bias.h"
@@ -431,9 +430,7 @@ class Run {
     quantized_.metadata["fewbit.seed"] = std::to_string(recipe_.seed);
     if (!report_.data_hash.empty()) quantized_.metadata["fewbit.data_sha256"] = report_.data_hash;
     if (output_kind_ == ModelFileKind::kOnnx && !packed_.empty()) {
-      FEWBIT_TRY(infer_graph(quantized_.graph));
       FEWBIT_TRY(export_decode_nodes(quantized_, {recipe_.export_products == "nbits"}));
-      quantized_.opsets.erase("ai.fewbit");
     }
     FEWBIT_TRY(write_model(quantized_, output));
     report_.output = output;

@@ -34,7 +34,7 @@ struct Format {
   const FormatRow* row = nullptr;
   int64_t group_elems = 0;  ///< along a row; kPerChannel, kPerTensor, or as the row fixes it
   ScaleType scale = ScaleType::kUnscaled;  ///< of a group
-  int64_t super_elems = kPerChannel;   ///< integer scales only: what shares their float scale
+  int64_t super_elems = kPerChannel;       ///< integer scales only: what shares their float scale
 
   static constexpr int64_t kPerChannel = 0;
   static constexpr int64_t kPerTensor = -1;

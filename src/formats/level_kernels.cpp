@@ -1,5 +1,7 @@
 #include "formats/level_kernels.h"
 
+#include "formats/isa_rows.h"
+
 namespace fewbit::formats {
 
 std::span<const LevelKernels> level_kernel_table() {
@@ -9,14 +11,7 @@ std::span<const LevelKernels> level_kernel_table() {
 }
 
 const LevelKernels& level_kernels() {
-  static const LevelKernels& best = [&]() -> const LevelKernels& {
-    const std::span<const LevelKernels> rows = level_kernel_table();
-    size_t last = 0;
-    for (size_t i = 0; i < rows.size(); ++i) {
-      if (rows[i].runs_here) last = i;
-    }
-    return rows[last];
-  }();
+  static const LevelKernels& best = last_that_runs(level_kernel_table());
   return best;
 }
 

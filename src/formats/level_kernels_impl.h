@@ -1,24 +1,14 @@
 // Included by one file per instruction set, inside its own anonymous namespace and under its own
-// #pragma GCC target; never elsewhere. Vectors of 16 floats are the compiler's own (GNU vector
-// extension): one register with AVX-512, two with AVX2, four with SSE. No sum crosses lanes and no
-// product is contracted with a sum, so all give the same bits.
+// #pragma GCC target; never elsewhere. No sum crosses lanes and no product is contracted with a
+// sum, so all give the same bits.
 
-using F = float __attribute__((vector_size(64)));
-using I = int32_t __attribute__((vector_size(64)));
+#include "formats/lanes_impl.h"
 
-inline F splat(float x) {
-  return x - F{};
-}
-inline F load(const float* p) {
-  F x;
-  std::memcpy(&x, p, sizeof(x));
-  return x;
-}
 inline F load(const Lanes& lanes) {
   return load(lanes.v.data());
 }
 inline void store(Lanes& lanes, F x) {
-  std::memcpy(lanes.v.data(), &x, sizeof(x));
+  store(lanes.v.data(), x);
 }
 inline F min(F a, F b) {
   return a < b ? a : b;

@@ -1,5 +1,7 @@
 #include "formats/search_kernels.h"
 
+#include "formats/isa_rows.h"
+
 namespace fewbit::formats {
 
 std::span<const SearchKernels> search_kernel_table() {
@@ -9,14 +11,7 @@ std::span<const SearchKernels> search_kernel_table() {
 }
 
 const SearchKernels& search_kernels() {
-  static const SearchKernels& best = [&]() -> const SearchKernels& {
-    const std::span<const SearchKernels> rows = search_kernel_table();
-    size_t last = 0;
-    for (size_t i = 0; i < rows.size(); ++i) {
-      if (rows[i].runs_here) last = i;
-    }
-    return rows[last];
-  }();
+  static const SearchKernels& best = last_that_runs(search_kernel_table());
   return best;
 }
 

@@ -1,29 +1,7 @@
 // Included by one file per instruction set, inside its own anonymous namespace and under its own
-// #pragma GCC target; never elsewhere. The vectors are the compiler's own (GNU vector extension):
-// one register with AVX-512, two with AVX2, four with SSE. Products and sums are not contracted.
+// #pragma GCC target; never elsewhere. Products and sums are not contracted.
 
-using F = float __attribute__((vector_size(64)));
-using I = int32_t __attribute__((vector_size(64)));
-
-inline F load(const float* from) {
-  F x;
-  std::memcpy(&x, from, sizeof(x));
-  return x;
-}
-inline I load(const int32_t* from) {
-  I x;
-  std::memcpy(&x, from, sizeof(x));
-  return x;
-}
-inline void store(float* to, F x) {
-  std::memcpy(to, &x, sizeof(x));
-}
-inline void store(int32_t* to, I x) {
-  std::memcpy(to, &x, sizeof(x));
-}
-inline F splat(float x) {
-  return x - F{};
-}
+#include "formats/lanes_impl.h"
 
 void try_scales(const LevelTable& table, const float* x, const float* w, int64_t n,
                 ScaleTrials& trials) {

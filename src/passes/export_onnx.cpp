@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "formats/leveled.h"
+#include "graph/infer.h"
 #include "numerics/packed_int.h"
 #include "passes/upgrade_opset.h"
 #include "runtime/packed_weight.h"
@@ -366,11 +367,13 @@ Result<int> needed_opset(const Graph& graph) {
 }  // namespace
 
 Status export_decode_nodes(Model& model, const ExportOptions& options) {
+  FEWBIT_TRY(infer_graph(model.graph));
   FEWBIT_ASSIGN(const int needed, needed_opset(model.graph));
   if (needed == 0) return {};
   if (model.onnx_opset() < needed) FEWBIT_TRY(upgrade_opset(model, needed));
   Exporter exporter(model.graph, options, std::max(needed, model.onnx_opset()));
   FEWBIT_TRY(exporter.run());
+  model.opsets.erase("ai.fewbit");
   if (exporter.uses_contrib()) model.opsets.emplace("com.microsoft", 1);
   return {};
 }

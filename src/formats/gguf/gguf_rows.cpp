@@ -9,6 +9,7 @@
 
 #include "formats/format_table.h"
 #include "formats/gguf/block_codec.h"
+#include "formats/isa_rows.h"
 
 namespace fewbit::formats {
 namespace gguf {
@@ -33,13 +34,8 @@ using gguf::BlockCodec;
 
 // FormatRow::detail is the codec of the base set; the others have theirs at the same place.
 const BlockCodec& codec_of(const FormatRow& row) {
-  static const std::span<const BlockCodec> fastest = [] {
-    std::span<const BlockCodec> last;
-    for (const gguf::BlockCodecSet& set : gguf::block_codec_sets()) {
-      if (set.runs_here) last = set.codecs;
-    }
-    return last;
-  }();
+  static const std::span<const BlockCodec> fastest =
+      last_that_runs(gguf::block_codec_sets()).codecs;
   const auto* base = static_cast<const BlockCodec*>(row.detail);
   return fastest[static_cast<size_t>(base - gguf::block_codecs_base().data())];
 }
