@@ -47,6 +47,7 @@ QuantizeReport sample() {
   left.reason = "kept in float";
   r.layers.push_back(left);
   r.output_sqnr_db = kInf;
+  r.verify_samples = 32;
   r.accuracy = AccuracyReport{1000, true, 70, 67, 73, 90};
   r.float_accuracy = AccuracyReport{1000, true, 70.5, 67.5, 73.5, 90.5};
   r.float_bytes = 4000;
@@ -94,6 +95,28 @@ TEST(QuantizeReport, TableShowsTheWorstFirstAndFitsTheTerminal) {
   EXPECT_NE(text.find("4.00x smaller"), std::string::npos);
   EXPECT_NE(text.find("outputs exact dB"), std::string::npos) << text;
   EXPECT_EQ(text.find("inf"), std::string::npos);
+}
+
+TEST(QuantizeReport, WeightsInFewBitsAreCountedWithTheirScales) {
+  QuantizeReport r;
+  r.scheme = "int4/g32";
+  r.weight_only = true;
+  LayerReport packed;
+  packed.name = "packed";
+  packed.packed = true;
+  packed.float_bytes = 4 * 1024;
+  packed.bytes = 576;
+  LayerReport kept;
+  kept.name = "kept";
+  kept.reason = "its weight is no matrix";
+  r.layers = {packed, packed, kept};
+  EXPECT_EQ(r.packed_layers(), 2);
+  EXPECT_EQ(r.fallbacks(), 1);
+  EXPECT_DOUBLE_EQ(r.packed_bits_per_weight(), 4.5);
+  const std::string text = to_table(r, 100);
+  EXPECT_NE(text.find("weights of 2 layers in 4.500 bits each"), std::string::npos) << text;
+  EXPECT_NE(text.find("its weight is no matrix"), std::string::npos) << text;
+  EXPECT_EQ(text.find("outputs"), std::string::npos) << "nothing was measured";
 }
 
 }  // namespace
