@@ -205,17 +205,16 @@ void load_tile(const float* rows, int64_t stride, int row_count, int64_t n, floa
 
 // An exponent of all ones is what carries into the sign bit.
 bool all_finite(const float* values, int64_t count) {
-  I carried{};
+  using U = uint32_t __attribute__((vector_size(64)));
+  U carried{};
   int64_t i = 0;
   for (; i + kLanes <= count; i += kLanes) {
-    carried |= (bits(load(values + i)) & 0x7f800000) + 0x00800000;
+    carried |= (__builtin_bit_cast(U, load(values + i)) & 0x7f800000U) + 0x00800000U;
   }
-  int32_t any = 0;
+  uint32_t any = 0;
   for (int l = 0; l < kLanes; ++l) any |= carried[l];
-  for (; i < count; ++i) {
-    any |= static_cast<int32_t>((std::bit_cast<uint32_t>(values[i]) & 0x7f800000U) + 0x00800000U);
-  }
-  return any >= 0;
+  for (; i < count; ++i) any |= (std::bit_cast<uint32_t>(values[i]) & 0x7f800000U) + 0x00800000U;
+  return (any & 0x80000000U) == 0;
 }
 
 void extremes(const BlockTile& tile, Lanes& low, Lanes& high) {
