@@ -60,8 +60,10 @@ struct Batch {
   std::vector<uint8_t> blocks;
 };
 
-// The importances are divided by the largest of them, so that sums of tiny ones do not underflow.
-void read_batch(const EncodeInput& in, int64_t row, int64_t col, Batch& batch) {
+// The importances of a block are divided by the largest of them, so that sums of tiny ones do not
+// underflow.
+void read_batch(const BlockCodec& codec, const EncodeInput& in, int64_t row, int64_t col,
+                Batch& batch) {
   const auto size = static_cast<int64_t>(batch.x.size());
   const int64_t count = std::min(size, in.cols - col);
   const float* x = in.values.data() + row * in.cols + col;
@@ -74,9 +76,12 @@ void read_batch(const EncodeInput& in, int64_t row, int64_t col, Batch& batch) {
   }
   const bool per_weight = in.importance.size() == in.values.size();
   const float* w = in.importance.data() + (per_weight ? row * in.cols : 0) + col;
-  const float largest = *std::max_element(w, w + count);
-  const float divisor = largest > 0 ? largest : 1.0F;
-  std::transform(w, w + count, batch.w.begin(), [&](float v) { return v / divisor; });
+  for (int64_t at = 0; at < count; at += codec.elems) {
+    const int64_t end = std::min<int64_t>(at + codec.elems, count);
+    const float largest = *std::max_element(w + at, w + end);
+    const float divisor = largest > 0 ? largest : 1.0F;
+    std::transform(w + at, w + end, batch.w.begin() + at, [&](float v) { return v / divisor; });
+  }
 }
 
 // Names the largest of `count` weights from `first` of a batch that begins at a row and column.
@@ -117,7 +122,7 @@ Status encode_rows(const EncodeInput& in, const EncodeOptions& options, int64_t 
   for (int64_t row = row_begin; row < row_end; ++row) {
     uint8_t* to = out.parts[0].data<uint8_t>() + row * row_bytes;
     for (int64_t col = 0; col < in.cols; col += batch_elems) {
-      read_batch(in, row, col, batch);
+      read_batch(codec, in, row, col, batch);
       FEWBIT_TRY(encode_batch(codec, batch, options.search, row, col));
       const int64_t bytes =
           blocks_of(codec, std::min(batch_elems, in.cols - col)) * codec.block_bytes;
