@@ -162,7 +162,7 @@ double error_of(const VectorShape& shape, std::span<const float> books, const Ve
   const VectorSearch search(shape, books);
   const int64_t tiles = std::min(sample.tiles, kClipTiles);
   std::vector<double> errors(static_cast<size_t>(tiles));
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) if (tiles >= kTilesWorthThreads)
   for (int64_t t = 0; t < tiles; ++t) {
     std::array<uint8_t, kSearchLanes * kMaxBooks> codes{};
     const float* weights = sample.tile_weights(t);

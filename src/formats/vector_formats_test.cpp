@@ -63,7 +63,7 @@ TEST(Vector, TheSameBytesEverywhere) {
       all.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
     }
   }
-  EXPECT_EQ(sha256_hex(all), "3d0dddcc9159df3c1267676cd883f35fe6ea8377929fcdf395cd89dbf40e53fc");
+  EXPECT_EQ(sha256_hex(all), "c2ed1c0d774ba986dd4daa0ab8d80b3eed0b9a6eae9a7d3a50e6d18f402071db");
 }
 
 TEST(Vector, EveryWeightVectorHasItsNearestEntry) {
