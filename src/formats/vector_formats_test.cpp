@@ -120,6 +120,15 @@ TEST(Vector, ErrorLiesBetweenShannonsBoundAndTheScalarQuantizer) {
   EXPECT_LT(relative_error("vq8_2x8", in), relative_error("vq8_2x8", in, {false}));
 }
 
+TEST(Vector, SearchPaysWhereThereAreHardlyMoreVectorsThanEntries) {
+  const auto values = normal_values(32 * 256, 5);
+  for (const char* name : {"vq4_2x8", "vq8_2x8", "vq8_3x8"}) {
+    EXPECT_LT(relative_error(name, {values, 32, 256, {}}),
+              relative_error(name, {values, 32, 256, {}}, {false}))
+        << name;
+  }
+}
+
 TEST(Vector, PairsOnAPlaneAreFoundAgain) {
   // Fewer different pairs than entries, all multiples of 1/127 of the largest.
   std::vector<float> values;
