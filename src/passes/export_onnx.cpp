@@ -1,7 +1,9 @@
 #include "passes/export_onnx.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
+#include <cmath>
 #include <optional>
 
 #include "formats/leveled.h"
@@ -18,7 +20,6 @@ using formats::leveled_of;
 // How a format's codes look in ONNX.
 struct Carrier {
   DType type = DType::kUndefined;
-  int zero = 0;  ///< what is taken off our code to get ONNX's, without a zero-point
   bool zero_point = false;
   int opset() const {
     if (bits_of(type) == 2) return 25;
@@ -33,24 +34,29 @@ std::optional<Carrier> float_carrier(const LevelGrid& grid) {
   return std::nullopt;
 }
 
-// Integer grids, and tables whose level is code - zero (ternary).
+// Floats of 8 bits, integer grids, and tables of integers (ternary, binary).
 std::optional<Carrier> carrier_of(const Format& format) {
   const Leveled* leveled = leveled_of(format);
   if (leveled == nullptr) return std::nullopt;
   const LevelGrid& grid = leveled->grid;
   if (grid.kind == LevelGrid::Kind::kFloat) return float_carrier(grid);
-  int zero = grid.symmetric_zero();
-  if (grid.kind == LevelGrid::Kind::kTable) {
-    zero = static_cast<int>(-grid.levels[0]);
-    for (size_t i = 0; i < static_cast<size_t>(grid.count); ++i) {
-      if (grid.levels[i] != static_cast<float>(grid.codes[i] - zero)) return std::nullopt;
-    }
+  if (grid.kind == LevelGrid::Kind::kTable &&
+      !std::all_of(grid.levels.begin(), grid.levels.begin() + grid.count,
+                   [](float level) { return level == std::nearbyint(level); })) {
+    return std::nullopt;
   }
   const bool wide = grid.bits > 4;
   if (grid.zero_point) {
-    return Carrier{wide ? DType::kUint8 : grid.bits > 2 ? DType::kUint4 : DType::kUint2, 0, true};
+    return Carrier{wide ? DType::kUint8 : grid.bits > 2 ? DType::kUint4 : DType::kUint2, true};
   }
-  return Carrier{wide ? DType::kInt8 : grid.bits > 2 ? DType::kInt4 : DType::kInt2, zero, false};
+  return Carrier{wide ? DType::kInt8 : grid.bits > 2 ? DType::kInt4 : DType::kInt2, false};
+}
+
+// Whether only blocks can say which scale is whose: with groups, and where a row per output is
+// spread over the first and the last dimension, as in a batch of MatMul weights.
+bool is_blocked(const PackedMatrix& m, const Dims& dims, bool is_transposed) {
+  if (m.format.group_elems > 0) return true;
+  return m.format.group_elems == Format::kPerChannel && is_transposed && m.rows != dims.back();
 }
 
 // Everything of a matrix, one number per element or group, row by row.
@@ -180,10 +186,14 @@ class Exporter {
     return {};
   }
 
-  // ONNX's code of each of ours: the difference to the zero, in as many bits as the type has.
-  static std::vector<uint8_t> onnx_codes(const Unpacked& u, const Carrier& carrier) {
+  // ONNX's code of each of ours: the level itself where the type has a sign, in as many bits as
+  // it has.
+  static std::vector<uint8_t> onnx_codes(const PackedMatrix& m, const Unpacked& u) {
+    const LevelGrid& grid = leveled_of(m.format)->grid;
     std::vector<uint8_t> codes = u.codes;
-    for (uint8_t& c : codes) c = static_cast<uint8_t>(c - carrier.zero);
+    if (grid.zero_point || grid.kind == LevelGrid::Kind::kFloat) return codes;
+    const std::array<float, 256> levels = level_values(grid);
+    for (uint8_t& c : codes) c = static_cast<uint8_t>(static_cast<int>(levels[c]));
     return codes;
   }
 
@@ -196,10 +206,11 @@ class Exporter {
     Dims stored = dims;
     Dims per_group = {m.rows, u.groups};
     int64_t axis = 1;
-    std::vector<uint8_t> codes = onnx_codes(u, carrier);
+    std::vector<uint8_t> codes = onnx_codes(m, u);
     std::vector<float> scales = u.scales;
     std::vector<int32_t> zeros = u.zeros;
-    const bool blocked = group > 0 || (group == Format::kPerChannel && batch > 1);
+    const bool blocked = is_blocked(m, dims, is_transposed);
+    const bool row_per_channel = group == Format::kPerChannel && dims[0] == m.rows;
     if (is_transposed) {
       codes = transposed(codes, batch, width, m.cols);
       scales = transposed(scales, batch, width, u.groups);
@@ -207,7 +218,7 @@ class Exporter {
       per_group = dims;
       per_group[dims.size() - 2] = u.groups;
       axis = static_cast<int64_t>(dims.size()) - 2;
-    } else if (blocked) {
+    } else if (group != Format::kPerTensor && !row_per_channel) {
       stored = {m.rows, m.cols};
     }
     if (!blocked) {
@@ -358,7 +369,8 @@ Result<int> needed_opset(const Graph& graph) {
       return unsupported("weight '{}' is {}, for which ONNX has no form: write a .fewbit file",
                          graph.value(node.output(0)).name, matrix.format.name());
     }
-    const bool blocked = matrix.format.group_elems > 0;
+    const bool blocked =
+        is_blocked(matrix, node.get_ints("dims"), node.get_int("transposed", 0) != 0);
     opset = std::max({opset, 13, carrier ? carrier->opset() : 13, blocked && !half ? 21 : 0});
   }
   return opset;
