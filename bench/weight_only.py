@@ -10,6 +10,7 @@ tokenizers and PyPI, for HQQ PyTorch; what is missing is left out with one line 
 import argparse
 import json
 import logging
+import os
 import pathlib
 import subprocess
 import sys
@@ -38,7 +39,9 @@ class Program:
         self.fewbit, self.codec = folder / "fewbit", folder / "src/formats/fewbit_codec"
 
     def json(self, *arguments):
-        done = subprocess.run([str(self.fewbit), *map(str, arguments), "--json"], capture_output=True, text=True)
+        # Threads that wait for each other must not spin: the machine may be shared.
+        done = subprocess.run([str(self.fewbit), *map(str, arguments), "--json"], capture_output=True, text=True,
+                              env=os.environ | {"OMP_WAIT_POLICY": "passive"})
         if done.returncode != 0:
             raise RuntimeError(done.stderr.strip())
         return json.loads(done.stdout)
