@@ -376,9 +376,9 @@ Result<int> needed_opset(const Graph& graph) {
 }  // namespace
 
 Status export_decode_nodes(Model& model, const ExportOptions& options) {
-  FEWBIT_TRY(infer_graph(model.graph));
   FEWBIT_ASSIGN(const int needed, needed_opset(model.graph));
   if (needed == 0) return {};
+  FEWBIT_TRY(infer_graph(model.graph));
   if (model.onnx_opset() < needed) FEWBIT_TRY(upgrade_opset(model, needed));
   Exporter exporter(model.graph, options, std::max(needed, model.onnx_opset()));
   FEWBIT_TRY(exporter.run());
