@@ -4,10 +4,11 @@
     bench/peers/gguf_quantizers.py [--rows 64] [--formats q4_K,q6_K] [--data normal]
 
 Weights: seeded Gaussian and Student-t (4 degrees of freedom), [rows, 16384], a million by default.
-Error: mean squared error relative to the weights' mean square, without importances. Speed: millions
+Error: squared error relative to the weights' squares, without importances. Speed: millions
 of weights per second of processor time on one thread, the best of `--rounds`. ggml is the prebuilt library of
-tests/interop/ggml_library.py (ggml_quantize_chunk without an importance matrix); the gguf package
-(NumPy) has no encoder for some formats, shown as "-". Needs tests/interop/requirements.txt.
+tests/interop/ggml_library.py: ggml_quantize_chunk without an importance matrix, and ("ones") with one
+that is 1 everywhere, which makes ggml search longer. The gguf package (NumPy) has no encoder for some
+formats, shown as "-". Needs tests/interop/requirements.txt.
 """
 import argparse
 import os
@@ -64,8 +65,8 @@ def timed(function, rounds):
     return result, best
 
 
-def ggml(library, name, values, rounds):
-    blocks, seconds = timed(lambda: library.quantize(name, values), rounds)
+def ggml(library, name, values, rounds, importance=None):
+    blocks, seconds = timed(lambda: library.quantize(name, values, importance), rounds)
     return relative_error(values, library.dequantize(name, blocks)), values.size / seconds / 1e6
 
 
@@ -97,7 +98,7 @@ def main():
         print("ggml's library cannot be had here (npm, network, x86-64 Linux): its columns stay empty")
     print(f"{arguments.rows * COLS / 1e6:.2f} million weights, one thread; relative squared error"
           " and million weights/s")
-    print(f"{'':8}{'':10} {'Fewbit':>18}   {'ggml':>18}   {'gguf package':>18}   error/ggml")
+    print(f"{'':8}{'':10} {'Fewbit':>18}   {'ggml':>18}   {'ggml, ones':>18}   {'gguf package':>18}   error/ggml")
     with tempfile.TemporaryDirectory() as name_of_folder:
         folder = pathlib.Path(name_of_folder)
         for kind in arguments.data.split(","):
@@ -105,10 +106,12 @@ def main():
             for name in arguments.formats.split(","):
                 ours = fewbit(arguments.program, name, values, folder, arguments.rounds)
                 reference = ggml(library, name, values, arguments.rounds) if library else None
+                longer = (ggml(library, name, values, 1, np.ones(COLS, np.float32))
+                          if library else None)
                 package = gguf_package(name, values, arguments.rounds)
                 ratio = f"{ours[0] / reference[0]:10.4f}" if reference else ""
-                print(f"{name:8}{kind:10} {show(ours)}   {show(reference)}   {show(package)}   {ratio}",
-                      flush=True)
+                print(f"{name:8}{kind:10} {show(ours)}   {show(reference)}   {show(longer)}"
+                      f"   {show(package)}   {ratio}", flush=True)
 
 
 if __name__ == "__main__":

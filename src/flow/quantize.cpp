@@ -124,8 +124,8 @@ class Run {
   // One small batch that the passes are verified on: real data, or zeros where there is none.
   Result<Feeds> probe(const Session& session) const {
     if (data_) {
-      int64_t count =
-          std::min<int64_t>(data_->size(), std::max<int64_t>(feeder_->fixed_batch(), 2));
+      const int64_t fixed = feeder_->fixed_batch();
+      const int64_t count = std::min<int64_t>(data_->size(), fixed > 0 ? fixed : 2);
       FEWBIT_ASSIGN(Batch batch, data_->batch(0, count));
       return feeder_->feeds(batch, 0, count);
     }

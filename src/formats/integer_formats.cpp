@@ -49,9 +49,7 @@ constexpr FormatRow row(uint16_t id, std::string_view name, std::string_view sum
   }
   // A zero-point and an integer scale together are GGUF's k-quants.
   if (leveled->grid.zero_point) r.scales = kFloatScales;
-  const int bits = leveled->grid.bits;
-  r.files = kCompressedTensorsFile;
-  if (bits == 8 || bits == 4 || bits == 2) r.files |= kOnnxFile;
+  r.files = kOnnxFile | kCompressedTensorsFile;
   return r;
 }
 

@@ -38,6 +38,7 @@ constexpr FormatRow row(uint16_t id, std::string_view name, std::string_view sum
   r.summary = summary;
   r.source = source;
   r.default_group = 128;
+  r.files = kOnnxFile;
   return r;
 }
 

@@ -11,11 +11,12 @@ namespace {
 
 // Rounds of Lloyd's algorithm: for each book as it is added, and for all books together.
 constexpr int kBookRounds = 24;
-constexpr int kJointRounds = 20;
+constexpr int kJointRounds = 12;
+// Or until at most one code of so many changes.
+constexpr int64_t kSettled = 1 << 10;
 // k-means++ draws from at most so many vectors.
 constexpr int64_t kSeedVectors = 1 << 14;
 constexpr int kSeedTrials = 3;
-constexpr int64_t kTilesWorthThreads = 64;
 
 constexpr size_t kTileFloats = kMaxVectorDim * kSearchLanes;
 
@@ -166,7 +167,7 @@ class Trainer {
     return values.data() + (tile * shape_.dim + d) * kSearchLanes + vector % kSearchLanes;
   }
 
-  // Sets codes_ [vectors][shape.books]; false if nothing changed.
+  // Sets codes_ [vectors][shape.books]; false if they have settled.
   bool assign(const VectorShape& shape, std::span<const float> books, const VectorTiles& from) {
     const VectorSearch search(shape, books);
     std::vector<uint8_t> codes(static_cast<size_t>(from.tiles * kSearchLanes * shape.books));
@@ -176,7 +177,10 @@ class Trainer {
                       training_.beam, codes.data() + t * kSearchLanes * shape.books);
     }
     std::swap(codes, codes_);
-    return codes != codes_;
+    if (codes.size() != codes_.size()) return true;
+    int64_t changed = 0;
+    for (size_t i = 0; i < codes.size(); ++i) changed += codes[i] != codes_[i] ? 1 : 0;
+    return changed * kSettled > std::ssize(codes);
   }
 
   uint8_t code(int64_t vector, int64_t books, int64_t m) const {

@@ -27,6 +27,9 @@ struct VectorShape {
 inline constexpr int64_t kMaxVectorDim = 8;
 inline constexpr int64_t kMaxBooks = 3;
 
+/// With fewer tiles a loop over them is not worth waking threads for.
+inline constexpr int64_t kTilesWorthThreads = 512;
+
 /// Vectors in tiles of 16, as the kernels want them: element d of vector 16 t + l is
 /// x[(t * dim + d) * 16 + l]. The last tile is filled up with vectors of weight 0.
 struct VectorTiles {

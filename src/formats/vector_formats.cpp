@@ -35,6 +35,8 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
+#include <utility>
 #include <vector>
 
 #include "base/random.h"
@@ -50,6 +52,8 @@ constexpr int64_t kSampleVectors = 1 << 17;
 constexpr uint64_t kSeed = 1;
 // What 127 stands for, as a share of the largest magnitude in the books.
 constexpr std::array<float, 4> kClips = {1.0F, 0.8F, 0.6F, 0.45F};
+// With fewer vectors per entry than this, books are also learned without the beam.
+constexpr int64_t kFewPerEntry = 4;
 // The clips are compared on so many tiles.
 constexpr int64_t kClipTiles = 1 << 10;
 
@@ -162,7 +166,7 @@ double error_of(const VectorShape& shape, std::span<const float> books, const Ve
   const VectorSearch search(shape, books);
   const int64_t tiles = std::min(sample.tiles, kClipTiles);
   std::vector<double> errors(static_cast<size_t>(tiles));
-#pragma omp parallel for schedule(static)
+#pragma omp parallel for schedule(static) if (tiles >= kTilesWorthThreads)
   for (int64_t t = 0; t < tiles; ++t) {
     std::array<uint8_t, kSearchLanes * kMaxBooks> codes{};
     const float* weights = sample.tile_weights(t);
@@ -199,24 +203,38 @@ IntegerBooks round_books(std::span<const float> books, float largest) {
   return rounded;
 }
 
-IntegerBooks learn(const VectorShape& shape, const VectorTiles& sample,
-                   const VectorTraining& training) {
-  const std::vector<float> books = learn_books(shape, sample, training);
+// The best so far, and its error on the sample.
+struct LearnedBooks {
+  IntegerBooks books;
+  double error = std::numeric_limits<double>::infinity();
+};
+
+void keep_better(const VectorShape& shape, std::span<const float> books, const VectorTiles& sample,
+                 const VectorTraining& training, LearnedBooks& best) {
   float largest = 0;
   for (const float x : books) largest = std::max(largest, std::fabs(x));
   if (largest == 0) largest = 1;  // a matrix of zeros
-  IntegerBooks best;
-  double least = 0;
   for (const float clip : kClips) {
     IntegerBooks rounded = round_books(books, clip * largest);
     std::vector<float> values;
     for (const int8_t x : rounded.values) values.push_back(static_cast<float>(x * rounded.step));
     const double error = error_of(shape, values, sample, training);
-    if (!best.values.empty() && !(error < least)) continue;
-    least = error;
-    best = std::move(rounded);
+    if (error < best.error) best = {std::move(rounded), error};
   }
-  return best;
+}
+
+IntegerBooks learn(const VectorShape& shape, const VectorTiles& sample,
+                   const VectorTraining& training) {
+  LearnedBooks best;
+  keep_better(shape, learn_books(shape, sample, training), sample, training, best);
+  const bool few = sample.tiles * kSearchLanes < kFewPerEntry * shape.books * shape.entries();
+  if (training.beam && shape.books > 1 && few) {
+    // The beam settles early where nearly every vector can have entries of its own.
+    VectorTraining greedy = training;
+    greedy.beam = false;
+    keep_better(shape, learn_books(shape, sample, greedy), sample, training, best);
+  }
+  return std::move(best.books);
 }
 
 // Learns the books, and writes them and the first scales.

@@ -63,7 +63,7 @@ TEST(Vector, TheSameBytesEverywhere) {
       all.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
     }
   }
-  EXPECT_EQ(sha256_hex(all), "3d0dddcc9159df3c1267676cd883f35fe6ea8377929fcdf395cd89dbf40e53fc");
+  EXPECT_EQ(sha256_hex(all), "c2ed1c0d774ba986dd4daa0ab8d80b3eed0b9a6eae9a7d3a50e6d18f402071db");
 }
 
 TEST(Vector, EveryWeightVectorHasItsNearestEntry) {
@@ -118,6 +118,15 @@ TEST(Vector, ErrorLiesBetweenShannonsBoundAndTheScalarQuantizer) {
   EXPECT_LT(relative_error("vq8_2x8", in), relative_error("vq4_1x8", in));
   EXPECT_LT(relative_error("vq4_1x8/g64", in), relative_error("vq4_1x8", in));
   EXPECT_LT(relative_error("vq8_2x8", in), relative_error("vq8_2x8", in, {false}));
+}
+
+TEST(Vector, SearchPaysWhereThereAreHardlyMoreVectorsThanEntries) {
+  const auto values = normal_values(32 * 256, 5);
+  for (const char* name : {"vq4_2x8", "vq8_2x8", "vq8_3x8"}) {
+    EXPECT_LT(relative_error(name, {values, 32, 256, {}}),
+              relative_error(name, {values, 32, 256, {}}, {false}))
+        << name;
+  }
 }
 
 TEST(Vector, PairsOnAPlaneAreFoundAgain) {

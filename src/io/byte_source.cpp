@@ -12,11 +12,15 @@ namespace {
 /// Bytes from which copied pages are handed back to the system.
 constexpr size_t kReleaseBytes = size_t{1} << 20;
 
+// The pages that lie in `bytes` as a whole.
 void release_pages(std::span<const std::byte> bytes) {
-  static const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
-  const auto begin = (reinterpret_cast<uintptr_t>(bytes.data()) + page - 1) / page * page;
-  const auto end = (reinterpret_cast<uintptr_t>(bytes.data()) + bytes.size()) / page * page;
-  if (begin < end) ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+  static const auto page = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
+  const size_t past = reinterpret_cast<uintptr_t>(bytes.data()) % page;
+  const size_t skipped = (page - past) % page;
+  if (bytes.size() < skipped + page) return;
+  const std::span<const std::byte> pages =
+      bytes.subspan(skipped, (bytes.size() - skipped) / page * page);
+  ::madvise(const_cast<std::byte*>(pages.data()), pages.size(), MADV_DONTNEED);
 }
 
 // A byte of a bool tensor is 0 or 1; C++ may assume so, thus anything else is made so.

@@ -51,6 +51,13 @@ std::optional<Carrier> carrier_of(const Format& format) {
   return Carrier{wide ? DType::kInt8 : grid.bits > 2 ? DType::kInt4 : DType::kInt2, false};
 }
 
+// Whether only blocks can say which scale is whose: with groups, and where a row per output is
+// spread over the first and the last dimension, as in a batch of MatMul weights.
+bool is_blocked(const PackedMatrix& m, const Dims& dims, bool is_transposed) {
+  if (m.format.group_elems > 0) return true;
+  return m.format.group_elems == Format::kPerChannel && is_transposed && m.rows != dims.back();
+}
+
 // Everything of a matrix, one number per element or group, row by row.
 struct Unpacked {
   std::vector<uint8_t> codes;  // [rows, cols]
@@ -199,7 +206,8 @@ class Exporter {
     std::vector<uint8_t> codes = onnx_codes(u, leveled_of(m.format)->grid);
     std::vector<float> scales = u.scales;
     std::vector<int32_t> zeros = u.zeros;
-    const bool blocked = group > 0 || (group == Format::kPerChannel && batch > 1);
+    const bool blocked = is_blocked(m, dims, is_transposed);
+    const bool row_per_channel = group == Format::kPerChannel && dims[0] == m.rows;
     if (is_transposed) {
       codes = transposed(codes, batch, width, m.cols);
       scales = transposed(scales, batch, width, u.groups);
@@ -207,7 +215,7 @@ class Exporter {
       per_group = dims;
       per_group[dims.size() - 2] = u.groups;
       axis = static_cast<int64_t>(dims.size()) - 2;
-    } else if (blocked) {
+    } else if (group != Format::kPerTensor && !row_per_channel) {
       stored = {m.rows, m.cols};
     }
     if (!blocked) {
@@ -358,7 +366,8 @@ Result<int> needed_opset(const Graph& graph) {
       return unsupported("weight '{}' is {}, for which ONNX has no form: write a .fewbit file",
                          graph.value(node.output(0)).name, matrix.format.name());
     }
-    const bool blocked = matrix.format.group_elems > 0;
+    const bool blocked =
+        is_blocked(matrix, node.get_ints("dims"), node.get_int("transposed", 0) != 0);
     opset = std::max({opset, 13, carrier ? carrier->opset() : 13, blocked && !half ? 21 : 0});
   }
   return opset;
@@ -367,9 +376,9 @@ Result<int> needed_opset(const Graph& graph) {
 }  // namespace
 
 Status export_decode_nodes(Model& model, const ExportOptions& options) {
-  FEWBIT_TRY(infer_graph(model.graph));
   FEWBIT_ASSIGN(const int needed, needed_opset(model.graph));
   if (needed == 0) return {};
+  FEWBIT_TRY(infer_graph(model.graph));
   if (model.onnx_opset() < needed) FEWBIT_TRY(upgrade_opset(model, needed));
   Exporter exporter(model.graph, options, std::max(needed, model.onnx_opset()));
   FEWBIT_TRY(exporter.run());

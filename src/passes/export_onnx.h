@@ -1,12 +1,13 @@
 #pragma once
 // Weights in few bits (ai.fewbit.Decode) in the operators of ONNX, for files that other runtimes
-// read. Values do not change: codes go over as they are, into ONNX's next wider integer.
+// read. Values do not change: codes go over as the integers that they stand for, into ONNX's next
+// wider type.
 //
-//   int2 .. int8, uint2 .. uint8, ternary, binary   DequantizeLinear of int2, int4 or int8 (or
-//   their
-//                 unsigned kin, with zero-points): per tensor, per axis, or blocked
-//   fp8e4m3, fp8e5m2                                DequantizeLinear of float8
-//   fp16, bf16                                      Cast to float32
+//   int2 .. int8, mxint8, ternary, binary   DequantizeLinear of int2, int4 or int8: per tensor, per
+//                                           axis, or blocked
+//   uint2 .. uint8                          the same of unsigned types, with zero-points
+//   fp8e4m3, fp8e5m2, mxfp8, mxfp8e5m2      DequantizeLinear of float8
+//   fp16, bf16                              Cast to float32
 //
 // A matrix [rows, cols] of a tensor with more dimensions (a convolution) has groups that no axis of
 // it has: it is dequantized as a matrix and reshaped. MatMul weights keep their [K, N], blocked

@@ -15,6 +15,8 @@ def cases():
     normal = generator.standard_normal((24, COLS))
     ties = generator.integers(-16, 17, (12, COLS)) / 16
     ties[:, ::32] = 1
+    halves = generator.integers(-254, 255, (16, COLS)) / 2  # boundaries of iq4's levels
+    halves[:, ::32] = -127
     small = generator.standard_normal((8, COLS))
     offset = 1 + 0.01 * generator.standard_normal((6, COLS))
     sparse = np.where(generator.random((8, COLS)) < 0.9, 0, generator.standard_normal((8, COLS)))
@@ -30,6 +32,7 @@ def cases():
         "negative zero": np.full((1, COLS), -0.0),
         "sparse": sparse,
         "ties": ties,
+        "halves": halves,
         "mixed ranges": mixed,
         "tiny": small * 1e-7,
         "below float16": small * 1e-12,

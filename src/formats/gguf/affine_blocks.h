@@ -278,50 +278,31 @@ template <typename Layout>
 struct AffineSuper {
   using Block = typename Layout::Block;
   static constexpr int kElems = kSuper;
-  static constexpr int kTogether = 1;
+  static constexpr int kGroups = 2;  // side by side, in the reference
+  static constexpr int kTogether = std::max(1, kGroups* kLanes* Layout::kSubElems / kSuper);
   static constexpr int kSub = Layout::kSubElems;
   static constexpr int kSubs = kSuper / kSub;
   static constexpr float kLargest = 65504.0F * Layout::kScaleTop * (Layout::kTop + 1);
 
   static void reference(const float* x, Block* out) {
-    AffineParts<kSubs> parts;
-    float scales[kSubs];
-    float mins[kSubs];
-    float largest_scale = 0;
-    float largest_min = 0;
-    for (int j = 0; j < kSubs; j += kLanes) {
-      fit_subs(x + j * kSub, scales + j, mins + j, parts.codes + j * kSub);
+    AffineParts<kSubs> parts[kTogether];
+    float scales[kTogether * kSubs];
+    float mins[kTogether * kSubs];
+    uint8_t codes[kTogether * kSuper];
+    for (int j = 0; j < kTogether * kSubs; j += kGroups * kLanes) {
+      fit_subs(x + j * kSub, scales + j, mins + j, codes + j * kSub);
     }
-    for (int j = 0; j < kSubs; ++j) {
-      largest_scale = std::max(largest_scale, scales[j]);
-      largest_min = std::max(largest_min, mins[j]);
+    for (int b = 0; b < kTogether; ++b) {
+      std::copy_n(codes + b * kSuper, kSuper, parts[b].codes);
+      quantize_scales(scales + b * kSubs, mins + b * kSubs, parts[b], out[b]);
+      snap(x + b * kSuper, parts[b], out[b]);
     }
-    constexpr float kTop = Layout::kScaleTop;
-    const float over_scale = largest_scale > 0 ? kTop / largest_scale : 0;
-    const float over_min = largest_min > 0 ? kTop / largest_min : 0;
-    for (int j = 0; j < kSubs; ++j) {
-      const auto code = [](float v) {
-        return std::min<uint8_t>(static_cast<uint8_t>(nearest_low_bits(v)), Layout::kScaleTop);
-      };
-      parts.scales[j] = code(over_scale * scales[j]);
-      parts.mins[j] = code(over_min * mins[j]);
-    }
-    out->d = Half::from_float(largest_scale / kTop);
-    out->dmin = Half::from_float(largest_min / kTop);
-    for (int j = 0; j < kSubs; ++j) {
-      const float d = out->d.to_float() * parts.scales[j];
-      if (d == 0) continue;  // the codes of the fit stay
-      const float min = out->dmin.to_float() * parts.mins[j];
-      for (int i = j * kSub; i < (j + 1) * kSub; ++i) {
-        const int q = nearest_low_bits((x[i] + min) / d);
-        parts.codes[i] = static_cast<uint8_t>(std::clamp(q, 0, Layout::kTop));
-      }
-    }
-    Layout::pack(parts, *out);
   }
 
   static void search(const float* x, const float* w, Block* out) {
-    SuperSearch<Layout>(x, w).run(*out);
+    for (int b = 0; b < kTogether; ++b) {
+      SuperSearch<Layout>(x + b * kSuper, w + b * kSuper).run(out[b]);
+    }
   }
 
   static void decode(const Block& block, float* out) {
@@ -337,21 +318,59 @@ struct AffineSuper {
   }
 
  private:
-  // kLanes sub-blocks.
-  static void fit_subs(const float* x, float* scales, float* mins, uint8_t* codes) {
-    Lanes xs[kSub];
-    Lanes ws[kSub];
-    to_lanes<kSub>(x, xs);
-    Layout::reference_weights(xs, ws);
-    const ReferenceAffine fit = reference_affine<kSub>(xs, ws, Layout::kTop, Layout::kSteps);
-    Lanes q[kSub];
-    for (int i = 0; i < kSub; ++i) {
-      q[i] = clamp(nearest_low_bits(fit.inverse * (xs[i] - fit.base)), 0, Layout::kTop);
+  static void quantize_scales(const float* scales, const float* mins, AffineParts<kSubs>& parts,
+                              Block& out) {
+    constexpr float kTop = Layout::kScaleTop;
+    const float largest_scale = std::max(0.0F, *std::max_element(scales, scales + kSubs));
+    const float largest_min = std::max(0.0F, *std::max_element(mins, mins + kSubs));
+    const float over_scale = largest_scale > 0 ? kTop / largest_scale : 0;
+    const float over_min = largest_min > 0 ? kTop / largest_min : 0;
+    const auto code = [](float v) {
+      return std::min<uint8_t>(static_cast<uint8_t>(nearest_low_bits(v)), Layout::kScaleTop);
+    };
+    for (int j = 0; j < kSubs; ++j) {
+      parts.scales[j] = code(over_scale * scales[j]);
+      parts.mins[j] = code(over_min * mins[j]);
     }
-    from_lanes<kSub>(q, 0, codes);
-    for (int k = 0; k < kLanes; ++k) {
-      scales[k] = fit.scale[k];
-      mins[k] = fit.negative_min[k];
+    out.d = Half::from_float(largest_scale / kTop);
+    out.dmin = Half::from_float(largest_min / kTop);
+  }
+
+  // The codes nearest under the quantized scales. Where a scale became 0, those of the fit stay.
+  static void snap(const float* x, AffineParts<kSubs>& parts, Block& out) {
+    for (int j = 0; j < kSubs; ++j) {
+      const float d = out.d.to_float() * parts.scales[j];
+      if (d == 0) continue;
+      const float min = out.dmin.to_float() * parts.mins[j];
+      for (int i = j * kSub; i < (j + 1) * kSub; ++i) {
+        const int q = nearest_low_bits((x[i] + min) / d);
+        parts.codes[i] = static_cast<uint8_t>(std::clamp(q, 0, Layout::kTop));
+      }
+    }
+    Layout::pack(parts, out);
+  }
+
+  // kGroups * kLanes sub-blocks.
+  static void fit_subs(const float* x, float* scales, float* mins, uint8_t* codes) {
+    Lanes xs[kGroups][kSub];
+    Lanes ws[kGroups][kSub];
+    ReferenceAffine fits[kGroups];
+    for (int g = 0; g < kGroups; ++g) {
+      to_lanes<kSub>(x + g * kLanes * kSub, xs[g]);
+      Layout::reference_weights(xs[g], ws[g]);
+    }
+    ReferenceAffineFit<kSub, kGroups>(xs, ws, Layout::kTop).run(Layout::kSteps, fits);
+    for (int g = 0; g < kGroups; ++g) {
+      Lanes q[kSub];
+      for (int i = 0; i < kSub; ++i) {
+        q[i] =
+            clamp(nearest_low_bits(fits[g].inverse * (xs[g][i] - fits[g].base)), 0, Layout::kTop);
+      }
+      from_lanes<kSub>(q, 0, codes + g * kLanes * kSub);
+      for (int k = 0; k < kLanes; ++k) {
+        scales[g * kLanes + k] = fits[g].scale[k];
+        mins[g * kLanes + k] = fits[g].negative_min[k];
+      }
     }
   }
 };

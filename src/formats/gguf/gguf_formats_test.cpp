@@ -3,17 +3,20 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cmath>
 #include <cstring>
 #include <functional>
+#include <iostream>
 #include <map>
 #include <random>
 #include <string>
 
 #include "formats/format.h"
 #include "formats/format_table.h"
+#include "formats/gguf/block_codec.h"
 #include "numerics/half.h"
 
 namespace fewbit {
@@ -339,6 +342,43 @@ TEST_P(GgufFormat, TheSearchIsNeverWorseInABlock) {
   EXPECT_LT(squared_error(x, found), 0.99 * squared_error(x, reference));
 }
 
+TEST(GgufBlockCodecs, Rows) {
+  for (const formats::gguf::BlockCodecSet& set : formats::gguf::block_codec_sets()) {
+    std::cout << "rows: GGUF codecs, " << set.name << (set.runs_here ? "\n" : " (not run here)\n");
+    if (!set.runs_here) continue;
+    EXPECT_EQ(set.codecs.size(), formats::gguf_rows().size());
+  }
+}
+
+TEST_P(GgufFormat, EveryInstructionSetGivesTheSameBits) {
+  const auto sets = formats::gguf::block_codec_sets();
+  const auto find = [&](const formats::gguf::BlockCodecSet& set) {
+    return std::find_if(set.codecs.begin(), set.codecs.end(),
+                        [&](const auto& codec) { return codec.name == GetParam(); });
+  };
+  constexpr size_t kWeights = 64 * 256;
+  std::vector<float> x = normal(kWeights, 10);
+  for (size_t i = 0; i < kWeights / 2; ++i) x[i] = std::round(x[i] * 64) / 2;  // ties
+  std::vector<float> w = normal(kWeights, 11);
+  for (float& v : w) v = std::fabs(v) / 2;
+  const auto encode_with = [&](const formats::gguf::BlockCodec& codec, bool search) {
+    std::vector<uint8_t> bytes;
+    const auto batch = static_cast<size_t>(codec.elems * codec.together);
+    std::vector<uint8_t> blocks(static_cast<size_t>(codec.block_bytes * codec.together));
+    for (size_t at = 0; at < kWeights; at += batch) {
+      codec.encode(x.data() + at, w.data() + at, search, blocks.data());
+      bytes.insert(bytes.end(), blocks.begin(), blocks.end());
+    }
+    return bytes;
+  };
+  for (const formats::gguf::BlockCodecSet& set : sets) {
+    if (!set.runs_here) continue;
+    for (const bool search : {false, true}) {
+      EXPECT_EQ(encode_with(*find(set), search), encode_with(*find(sets[0]), search)) << set.name;
+    }
+  }
+}
+
 TEST_P(GgufFormat, ImportanceLowersTheErrorThatCounts) {
   const std::vector<float> x = normal(16 * 256, 7);
   std::vector<float> w = normal(x.size(), 8);
@@ -347,7 +387,7 @@ TEST_P(GgufFormat, ImportanceLowersTheErrorThatCounts) {
   EXPECT_LT(squared_error(x, found, w), squared_error(x, through(x, true), w));
   // Only the ratios within a block count.
   std::vector<float> times(w);
-  for (float& v : times) v *= 0x1p-60F;
+  for (size_t i = 0; i < times.size(); ++i) times[i] *= i < 1024 ? 0x1p-60F : 0x1p+60F;
   EXPECT_EQ(found, through(x, true, times));
   // One importance per column is the same for every row.
   std::vector<float> rows(x);

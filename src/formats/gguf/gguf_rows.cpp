@@ -56,8 +56,10 @@ struct Batch {
   std::vector<uint8_t> blocks;
 };
 
-// The importances are divided by the largest of them, so that sums of tiny ones do not underflow.
-void read_batch(const EncodeInput& in, int64_t row, int64_t col, Batch& batch) {
+// The importances of a block are divided by the largest of them, so that sums of tiny ones do not
+// underflow.
+void read_batch(const BlockCodec& codec, const EncodeInput& in, int64_t row, int64_t col,
+                Batch& batch) {
   const auto size = static_cast<int64_t>(batch.x.size());
   const int64_t count = std::min(size, in.cols - col);
   const float* x = in.values.data() + row * in.cols + col;
@@ -70,28 +72,36 @@ void read_batch(const EncodeInput& in, int64_t row, int64_t col, Batch& batch) {
   }
   const bool per_weight = in.importance.size() == in.values.size();
   const float* w = in.importance.data() + (per_weight ? row * in.cols : 0) + col;
-  const float largest = *std::max_element(w, w + count);
-  const float divisor = largest > 0 ? largest : 1.0F;
-  std::transform(w, w + count, batch.w.begin(), [&](float v) { return v / divisor; });
+  for (int64_t at = 0; at < count; at += codec.elems) {
+    const int64_t end = std::min<int64_t>(at + codec.elems, count);
+    const float largest = *std::max_element(w + at, w + end);
+    const float divisor = largest > 0 ? largest : 1.0F;
+    std::transform(w + at, w + end, batch.w.begin() + at, [&](float v) { return v / divisor; });
+  }
 }
 
-// An error where a weight is too large, or where a block's scales became infinite.
-Status check_range(const BlockCodec& codec, const Batch& batch, bool encoded, int64_t row,
-                   int64_t col) {
-  for (size_t from = 0; from < batch.x.size(); from += static_cast<size_t>(codec.elems)) {
-    const auto first = batch.x.begin() + static_cast<ptrdiff_t>(from);
-    if (encoded) {
-      const size_t block = from / static_cast<size_t>(codec.elems);
-      if (codec.is_finite(batch.blocks.data() + block * static_cast<size_t>(codec.block_bytes))) {
-        continue;
-      }
-    }
-    const auto largest = std::max_element(
-        first, first + codec.elems, [](float a, float b) { return std::fabs(a) < std::fabs(b); });
-    if (!encoded && std::fabs(*largest) <= codec.largest) continue;
-    return bad_input(
-        "the weight {} in row {}, column {} is too large for {}, whose scales are 16-bit floats",
-        *largest, row, col + (largest - batch.x.begin()), codec.name);
+// Names the largest of `count` weights from `first` of a batch that begins at a row and column.
+Error too_large(const BlockCodec& codec, const Batch& batch, size_t first, size_t count,
+                int64_t row, int64_t col) {
+  const auto begin = batch.x.begin() + static_cast<ptrdiff_t>(first);
+  const auto largest =
+      std::max_element(begin, begin + static_cast<ptrdiff_t>(count),
+                       [](float a, float b) { return std::fabs(a) < std::fabs(b); });
+  return bad_input(
+      "the weight {} in row {}, column {} is too large for {}, whose scales are 16-bit floats",
+      *largest, row, col + (largest - batch.x.begin()), codec.name);
+}
+
+Status encode_batch(const BlockCodec& codec, Batch& batch, bool search, int64_t row, int64_t col) {
+  bool in_range = true;
+  for (const float v : batch.x) in_range &= std::fabs(v) <= codec.largest;
+  if (!in_range) return too_large(codec, batch, 0, batch.x.size(), row, col);
+  codec.encode(batch.x.data(), batch.w.data(), search, batch.blocks.data());
+  const auto elems = static_cast<size_t>(codec.elems);
+  const auto bytes = static_cast<size_t>(codec.block_bytes);
+  for (size_t block = 0; block * bytes < batch.blocks.size(); ++block) {
+    if (codec.is_finite(batch.blocks.data() + block * bytes)) continue;
+    return too_large(codec, batch, block * elems, elems, row, col);
   }
   return {};
 }
@@ -108,10 +118,8 @@ Status encode_rows(const EncodeInput& in, const EncodeOptions& options, int64_t 
   for (int64_t row = row_begin; row < row_end; ++row) {
     uint8_t* to = out.parts[0].data<uint8_t>() + row * row_bytes;
     for (int64_t col = 0; col < in.cols; col += batch_elems) {
-      read_batch(in, row, col, batch);
-      FEWBIT_TRY(check_range(codec, batch, false, row, col));
-      codec.encode(batch.x.data(), batch.w.data(), options.search, batch.blocks.data());
-      FEWBIT_TRY(check_range(codec, batch, true, row, col));
+      read_batch(codec, in, row, col, batch);
+      FEWBIT_TRY(encode_batch(codec, batch, options.search, row, col));
       const int64_t bytes =
           blocks_of(codec, std::min(batch_elems, in.cols - col)) * codec.block_bytes;
       to = std::copy(batch.blocks.begin(), batch.blocks.begin() + bytes, to);

@@ -143,9 +143,8 @@ void decode_codes(const uint8_t* qs, float scale, float* out) {
 }
 
 // Where the extreme value is put when a scale is sought: near either end of the levels.
-constexpr std::array<float, 18> kLevelPositions = {-127, -122, -117, -112, -132, -137,
-                                                   -142, -148, -155, 113,  109,  105,
-                                                   100,  118,  123,  128,  134,  141};
+constexpr std::array<float, 12> kLevelPositions = {-127, -119, -112, -135, -143, -152,
+                                                   113,  106,  100,  120,  127,  135};
 
 // What ggml takes as the scale of kLanes groups of 32: weights x^2, the extreme value put at -127,
 // and at 127, then at -134 .. -120, each fitted; the fit that explains most.
@@ -264,7 +263,7 @@ struct Iq4Xs {
 
   static void search(const float* x, const float* w, Block* out) {
     SuperScaleSearch<kBlock, kLevelSubs, LevelGrid> search(x, w, {}, kLevelPositions, -kScaleZero);
-    search.run(3, 1);
+    search.run(2, 1);
     uint8_t scales[kLevelSubs];
     uint8_t levels[kSuper];
     search.scales(kScaleZero, scales);

@@ -115,7 +115,7 @@ struct ReferenceAffine {
   Lanes base;
 };
 
-/// The inverse scales that reference_affine tries: (first + k * step + top) / range for k = 0 ..
+/// The inverse scales that ReferenceAffineFit tries: (first + k * step + top) / range for k = 0 ..
 /// last; its error counts squares or magnitudes.
 struct ReferenceSteps {
   float first;
@@ -125,69 +125,122 @@ struct ReferenceSteps {
 };
 
 /// q2_K, q4_K, q5_K: scales around the one that covers the range, each fitted with weights `w`; the
-/// one of least error. Every step starts from the least base found so far, as ggml's does.
-template <int N>
-ReferenceAffine reference_affine(const Lanes* x, const Lanes* w, float top, ReferenceSteps steps) {
-  Lanes low = x[0];
-  Lanes high = x[0];
-  Lanes sw = w[0];
-  Lanes sx = w[0] * x[0];
-  for (int i = 1; i < N; ++i) {
-    low = smaller(x[i], low);
-    high = larger(x[i], high);
-    sw += w[i];
-    sx += w[i] * x[i];
-  }
-  low = pick(low > 0, splat(0), low);
-  const LaneMask flat = high == low;
-  const Lanes first_low = low;
-  const Lanes first_inverse = top / pick(flat, splat(1), high - low);
-  ReferenceAffine best{1.0F / first_inverse, low, first_inverse, low};
-  Lanes q[N];
-  const auto error_of = [&](Lanes scale, Lanes min) {
-    Lanes sum = splat(0);
-    for (int i = 0; i < N; ++i) {
-      const Lanes off = scale * q[i] + min - x[i];
-      sum += w[i] * (steps.magnitudes ? magnitude(off) : off * off);
+/// one of least error. Every step starts from the least base found so far, as ggml's does, so one
+/// step waits for the last, and a sum for each of its terms: `Groups` are done side by side.
+template <int N, int Groups>
+class ReferenceAffineFit {
+ public:
+  ReferenceAffineFit(const Lanes (*x)[N], const Lanes (*w)[N], float top)
+      : x_(x), w_(w), top_(top) {}
+
+  void run(ReferenceSteps steps, ReferenceAffine* best) {
+    LaneMask flat[Groups];
+    Lanes first_low[Groups];
+    Lanes scale[Groups];
+    Lanes min[Groups];
+    Lanes inverse[Groups];
+    find_ranges();
+    for (int g = 0; g < Groups; ++g) {
+      flat[g] = high_[g] == low_[g];
+      first_low[g] = low_[g];
+      inverse[g] = top_ / pick(flat[g], splat(1), high_[g] - low_[g]);
+      best[g] = {1.0F / inverse[g], low_[g], inverse[g], low_[g]};
+      scale[g] = best[g].scale;
+      min[g] = low_[g];
     }
-    return sum;
-  };
-  for (int i = 0; i < N; ++i) {
-    q[i] = clamp(nearest_low_bits(first_inverse * (x[i] - low)), 0, top);
-  }
-  Lanes least = error_of(best.scale, low);
-  for (int k = 0; k <= steps.last; ++k) {
-    const Lanes inverse = (steps.first + steps.step * static_cast<float>(k) + top) / (high - low);
-    Lanes sq = splat(0);
-    Lanes sqq = splat(0);
-    Lanes sxq = splat(0);
-    for (int i = 0; i < N; ++i) {
-      q[i] = clamp(nearest_low_bits(inverse * (x[i] - low)), 0, top);
-      const Lanes wq = w[i] * q[i];
-      sq += wq;
-      sqq += wq * q[i];
-      sxq += wq * x[i];
+    fit(inverse);
+    Lanes least[Groups];
+    find_errors(scale, min, steps.magnitudes, least);
+    for (int k = 0; k <= steps.last; ++k) {
+      const float steps_in_range = steps.first + steps.step * static_cast<float>(k) + top_;
+      for (int g = 0; g < Groups; ++g) inverse[g] = steps_in_range / (high_[g] - low_[g]);
+      fit(inverse);
+      for (int g = 0; g < Groups; ++g) solve(g, scale[g], min[g]);
+      Lanes error[Groups];
+      find_errors(scale, min, steps.magnitudes, error);
+      for (int g = 0; g < Groups; ++g) {
+        const LaneMask better = (determinant_[g] > 0) & (error[g] < least[g]);
+        least[g] = pick(better, error[g], least[g]);
+        best[g].scale = pick(better, scale[g], best[g].scale);
+        best[g].inverse = pick(better, inverse[g], best[g].inverse);
+        best[g].base = pick(better, low_[g], best[g].base);
+        low_[g] = pick(better, min[g], low_[g]);
+      }
     }
-    const Lanes determinant = sw * sqq - sq * sq;
-    const LaneMask solvable = determinant > 0;
-    Lanes scale = (sw * sxq - sx * sq) / determinant;
-    Lanes min = (sqq * sx - sq * sxq) / determinant;
+    for (int g = 0; g < Groups; ++g) {
+      best[g].scale = pick(flat[g], splat(0), best[g].scale);
+      best[g].inverse = pick(flat[g], splat(0), best[g].inverse);
+      best[g].negative_min = -pick(flat[g], first_low[g], low_[g]);
+    }
+  }
+
+ private:
+  void find_ranges() {
+    for (int g = 0; g < Groups; ++g) {
+      low_[g] = high_[g] = x_[g][0];
+      sw_[g] = w_[g][0];
+      sx_[g] = w_[g][0] * x_[g][0];
+    }
+    for (int i = 1; i < N; ++i) {
+      for (int g = 0; g < Groups; ++g) {
+        low_[g] = smaller(x_[g][i], low_[g]);
+        high_[g] = larger(x_[g][i], high_[g]);
+        sw_[g] += w_[g][i];
+        sx_[g] += w_[g][i] * x_[g][i];
+      }
+    }
+    for (int g = 0; g < Groups; ++g) low_[g] = pick(low_[g] > 0, splat(0), low_[g]);
+  }
+
+  // Codes for these inverse scales and low_, and their sums.
+  void fit(const Lanes* inverse) {
+    Lanes sq[Groups] = {};
+    Lanes sqq[Groups] = {};
+    Lanes sxq[Groups] = {};
+    for (int i = 0; i < N; ++i) {
+      for (int g = 0; g < Groups; ++g) {
+        const Lanes q = clamp(nearest_low_bits(inverse[g] * (x_[g][i] - low_[g])), 0, top_);
+        const Lanes wq = w_[g][i] * q;
+        q_[g][i] = q;
+        sq[g] += wq;
+        sqq[g] += wq * q;
+        sxq[g] += wq * x_[g][i];
+      }
+    }
+    for (int g = 0; g < Groups; ++g) {
+      sq_[g] = sq[g];
+      sqq_[g] = sqq[g];
+      sxq_[g] = sxq[g];
+    }
+  }
+
+  void solve(int g, Lanes& scale, Lanes& min) {
+    determinant_[g] = sw_[g] * sqq_[g] - sq_[g] * sq_[g];
+    scale = (sw_[g] * sxq_[g] - sx_[g] * sq_[g]) / determinant_[g];
+    min = (sqq_[g] * sx_[g] - sq_[g] * sxq_[g]) / determinant_[g];
     const LaneMask above = min > 0;
     min = pick(above, splat(0), min);
-    scale = pick(above, sxq / sqq, scale);
-    const Lanes error = error_of(scale, min);
-    const LaneMask better = solvable & (error < least);
-    least = pick(better, error, least);
-    best.scale = pick(better, scale, best.scale);
-    best.inverse = pick(better, inverse, best.inverse);
-    best.base = pick(better, low, best.base);
-    low = pick(better, min, low);
+    scale = pick(above, sxq_[g] / sqq_[g], scale);
   }
-  best.scale = pick(flat, splat(0), best.scale);
-  best.inverse = pick(flat, splat(0), best.inverse);
-  best.negative_min = -pick(flat, first_low, low);
-  return best;
-}
+
+  void find_errors(const Lanes* scale, const Lanes* min, bool magnitudes, Lanes* out) const {
+    Lanes sum[Groups] = {};
+    for (int i = 0; i < N; ++i) {
+      for (int g = 0; g < Groups; ++g) {
+        const Lanes off = scale[g] * q_[g][i] + min[g] - x_[g][i];
+        sum[g] += w_[g][i] * (magnitudes ? magnitude(off) : off * off);
+      }
+    }
+    for (int g = 0; g < Groups; ++g) out[g] = sum[g];
+  }
+
+  const Lanes (*x_)[N];
+  const Lanes (*w_)[N];
+  float top_;
+  Lanes low_[Groups], high_[Groups], sw_[Groups], sx_[Groups];
+  Lanes sq_[Groups], sqq_[Groups], sxq_[Groups], determinant_[Groups];
+  Lanes q_[Groups][N];
+};
 
 }  // namespace
 }  // namespace fewbit::formats::gguf

@@ -45,15 +45,16 @@ Status decode(InferContext& c) {
   FEWBIT_ASSIGN(int64_t rows, c.required_int("rows"));
   FEWBIT_ASSIGN(int64_t cols, c.required_int("cols"));
   const std::vector<int64_t> dims = c.node().get_ints("dims");
-  FEWBIT_ASSIGN(int64_t elements, checked_elements(dims, DType::kFloat32));
-  if (rows < 1 || cols < 1 || elements % cols != 0 || elements / cols != rows) {
-    return bad_input("{}: a matrix [{}, {}] does not make {}", c.node().label(), rows, cols,
-                     to_string(dims));
+  Result<int64_t> elements = checked_elements(dims, DType::kFloat32);
+  if (!elements.ok()) return std::move(elements).error().with_context("attribute 'dims'");
+  if (rows < 1 || cols < 1 || *elements % cols != 0 || *elements / cols != rows) {
+    return bad_input("attribute 'dims': {} cannot be made of a matrix [{}, {}]", to_string(dims),
+                     rows, cols);
   }
   if (c.node().get_int("transposed", 0) != 0 &&
       (dims.size() < 2 || dims[dims.size() - 2] != cols)) {
-    return bad_input("{}: [{}, {}] transposed does not make {}", c.node().label(), rows, cols,
-                     to_string(dims));
+    return bad_input("attribute 'dims': {} cannot be made of a matrix [{}, {}] by transposing it",
+                     to_string(dims), rows, cols);
   }
   Shape shape;
   for (int64_t d : dims) shape.push_back(Dim::of(d));
