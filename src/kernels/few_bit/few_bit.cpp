@@ -178,12 +178,15 @@ class Packer {
     for (const int width : {8, 4, 2, 1}) {
       if (impl_.layout.bits - shift < width) continue;
       const int per_line = 8 / width;  // lines of 4 k that share the plane's line
-      for (int64_t k = 0; k < kChunk; ++k) {
-        const int64_t line = k / 4;
-        for (int64_t r = 0; r < kPanelRows; ++r) {
-          const int part = codes[r * stride + k] >> shift & ((1 << width) - 1);
-          uint8_t& byte = out[line / per_line * 64 + 4 * r + k % 4];
-          byte = static_cast<uint8_t>(byte | part << (line % per_line * width));
+      const int mask = (1 << width) - 1;
+      for (int64_t r = 0; r < kPanelRows; ++r) {
+        const uint8_t* row = codes + r * stride;
+        for (int64_t line = 0; line < kChunk / 4; ++line) {
+          uint8_t* four = out + line / per_line * 64 + 4 * r;
+          const int at = static_cast<int>(line) % per_line * width;
+          for (int i = 0; i < 4; ++i) {
+            four[i] = static_cast<uint8_t>(four[i] | (row[line * 4 + i] >> shift & mask) << at);
+          }
         }
       }
       out += kPanelRows * kChunk * width / 8;
