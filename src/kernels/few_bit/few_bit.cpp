@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/check.h"
+#include "base/huge_buffer.h"
 #include "base/tensor.h"
 #include "formats/affine.h"
 #include "kernels/few_bit/few_bit_core.h"
@@ -100,7 +101,7 @@ class Packer {
     PanelSource first = unpack(0);
     layout.half_scales = scales_are_halves();
     layout.panel_bytes = bytes_of_panel();
-    impl_.panels = Tensor::zeros(DType::kUint8, {impl_.panel_count() * layout.panel_bytes});
+    impl_.panels = huge_bytes(impl_.panel_count() * layout.panel_bytes);
 #pragma omp parallel for schedule(dynamic)
     for (int64_t p = 0; p < impl_.panel_count(); ++p) {
       write(p == 0 ? first : unpack(p), impl_.panels.data<uint8_t>() + p * layout.panel_bytes);
@@ -296,8 +297,10 @@ void FewBitGemm::run(const FewBitCall& call, int threads) const {
         job.rows = static_cast<int>(std::min<int64_t>(kMaxRows, call.m - m));
         job.x = {rows.q.data() + m * width, width, rows.start.data() + m * layout.groups,
                  rows.group_sum.data() + m * layout.groups, rows.scale.data() + m};
-        constexpr int64_t kPrefetch = 2048;
+        static const int64_t kPrefetch = getenv("PF") ? atoi(getenv("PF")) : 2048;
         job.prefetch_bytes = kPrefetch;
+        static const int kStreams = getenv("ST") ? atoi(getenv("ST")) : 1;
+        job.streams = kStreams;
         job.panels = impl.panels.data<uint8_t>() + p * layout.panel_bytes;
         job.panel_count = std::clamp<int64_t>(whole - p, 0, block);
         job.y = call.y + m * y_stride + p * kPanelRows;

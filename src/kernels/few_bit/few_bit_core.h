@@ -48,6 +48,7 @@ struct PanelJob {
   int64_t panel_count = 0;
   Activations x;
   int rows = 0;                ///< of x: 1 .. kMaxRows
+  int streams = 1;             ///< of memory that one row of x walks at a time: 1 or 4
   int64_t prefetch_bytes = 0;  ///< how far ahead lines are asked for
   float* y = nullptr;          ///< [rows, 16 * panel_count], rows y_stride apart
   int64_t y_stride = 0;

@@ -42,81 +42,126 @@ struct Lines {
   }
 };
 
-template <class V, int Bits, int M, int J, int End>
-inline __attribute__((always_inline)) void multiply(const uint8_t* p, const int8_t* const (&x)[M],
-                                                    int64_t k, typename V::I (&sum)[M]) {
-  const typename V::W w = Lines<V, Bits>::template get<J>(p);
+template <class V, int Bits, int M, int P, int J, int End>
+inline __attribute__((always_inline)) void multiply(const uint8_t* const (&p)[P],
+                                                    const int8_t* const (&x)[M], int64_t k,
+                                                    typename V::I (&sum)[P][M]) {
+#pragma GCC unroll 4
+  for (int s = 0; s < P; ++s) {
+    const typename V::W w = Lines<V, Bits>::template get<J>(p[s]);
 #pragma GCC unroll 8
-  for (int m = 0; m < M; ++m) sum[m] = V::template dp<Bits>(sum[m], w, x[m] + k + 4 * J);
-  if constexpr (J + 1 < End) multiply<V, Bits, M, J + 1, End>(p, x, k, sum);
+    for (int m = 0; m < M; ++m) sum[s][m] = V::template dp<Bits>(sum[s][m], w, x[m] + k + 4 * J);
+  }
+  if constexpr (J + 1 < End) multiply<V, Bits, M, P, J + 1, End>(p, x, k, sum);
 }
 
-// Adds a group's sums to the totals: total += scale * sum (+ offset * sum of q).
-template <class V, int M>
-inline __attribute__((always_inline)) const uint8_t* finish_group(const uint8_t* p,
-                                                                  const Layout& layout,
-                                                                  const Activations& x, int64_t g,
-                                                                  const typename V::I (&sum)[M],
-                                                                  typename V::F (&total)[M]) {
-  const typename V::F scale = layout.half_scales ? V::load_half(p) : V::load_float(p);
-  p += layout.scale_bytes();
+// Adds a group's sums to the totals: total += scale * sum (+ offset * sum of q). `at`: bytes from p
+// to the group's scales.
+template <class V, int M, int P>
+inline __attribute__((always_inline)) void finish_group(const uint8_t* const (&p)[P], int64_t at,
+                                                        const Layout& layout, const Activations& x,
+                                                        int64_t g, const typename V::I (&sum)[P][M],
+                                                        typename V::F (&total)[P][M]) {
+#pragma GCC unroll 4
+  for (int s = 0; s < P; ++s) {
+    const uint8_t* scales = p[s] + at;
+    const typename V::F scale = layout.half_scales ? V::load_half(scales) : V::load_float(scales);
 #pragma GCC unroll 8
-  for (int m = 0; m < M; ++m) total[m] = V::add_product(total[m], scale, V::to_float(sum[m]));
-  if (!layout.offsets) return p;
-  const typename V::F offset = V::load_float(p);
+    for (int m = 0; m < M; ++m) {
+      total[s][m] = V::add_product(total[s][m], scale, V::to_float(sum[s][m]));
+    }
+    if (!layout.offsets) continue;
+    const typename V::F offset = V::load_float(scales + layout.scale_bytes());
+#pragma GCC unroll 8
+    for (int m = 0; m < M; ++m) {
+      total[s][m] =
+          V::add_product(total[s][m], offset, V::splat(x.group_sum[m * layout.groups + g]));
+    }
+  }
+}
+
+template <class V, int M, int P>
+inline __attribute__((always_inline)) void start_group(const Activations& x, const Layout& layout,
+                                                       int64_t g, typename V::I (&sum)[P][M]) {
 #pragma GCC unroll 8
   for (int m = 0; m < M; ++m) {
-    total[m] = V::add_product(total[m], offset, V::splat(x.group_sum[m * layout.groups + g]));
+    const typename V::I start = V::set(x.start[m * layout.groups + g]);
+#pragma GCC unroll 4
+    for (int s = 0; s < P; ++s) sum[s][m] = start;
   }
-  return p + kPanelRows * 4;
 }
 
-template <class V, int Bits, int M>
-void panel(const PanelJob& job, const uint8_t* p, float* y) {
+// P panels, `stream_bytes` apart, at the same time: as many streams from memory.
+template <class V, int Bits, int M, int P>
+void panel(const PanelJob& job, const uint8_t* first, int64_t stream_panels, float* y) {
   const Layout& layout = *job.layout;
   const Activations& a = job.x;
   const int8_t* x[M];
   for (int m = 0; m < M; ++m) x[m] = a.q + m * a.q_stride;
-  typename V::F total[M];
-  for (int m = 0; m < M; ++m) total[m] = V::splat(0);
-  typename V::I sum[M];
-  const auto start = [&](int64_t g) {
-#pragma GCC unroll 8
-    for (int m = 0; m < M; ++m) sum[m] = V::set(a.start[m * layout.groups + g]);
-  };
+  const uint8_t* p[P];
+  for (int s = 0; s < P; ++s) p[s] = first + s * stream_panels * layout.panel_bytes;
+  typename V::F total[P][M];
+  typename V::I sum[P][M];
+  for (int s = 0; s < P; ++s) {
+    for (int m = 0; m < M; ++m) total[s][m] = V::splat(0);
+  }
   const int64_t chunk_bytes = layout.chunk_bytes();
+  const int64_t step_bytes = layout.step_bytes();
+  const int64_t vector_bytes = layout.scale_bytes() + (layout.offsets ? kPanelRows * 4 : 0);
   int64_t k = 0;
+  const auto advance = [&](int64_t bytes) {
+#pragma GCC unroll 4
+    for (int s = 0; s < P; ++s) {
+      p[s] += bytes;
+      V::prefetch(p[s] + job.prefetch_bytes, bytes);
+    }
+  };
   if (layout.chunks_per_group == 0) {
     for (int64_t g = 0; g < layout.groups; g += 2, k += kChunk) {
-      V::prefetch(p + job.prefetch_bytes, chunk_bytes);
-      const uint8_t* scales = p + chunk_bytes;
-      start(g);
-      multiply<V, Bits, M, 0, 4>(p, x, k, sum);
-      scales = finish_group<V, M>(scales, layout, a, g, sum, total);
-      // A row may end with the first half of a chunk: its other half has zeros for activations.
-      const int64_t second = g + 1 < layout.groups ? g + 1 : g;
-      if (second == g) break;
-      start(second);
-      multiply<V, Bits, M, 4, 8>(p, x, k, sum);
-      p = finish_group<V, M>(scales, layout, a, second, sum, total);
+      start_group<V, M, P>(a, layout, g, sum);
+      multiply<V, Bits, M, P, 0, 4>(p, x, k, sum);
+      finish_group<V, M, P>(p, chunk_bytes, layout, a, g, sum, total);
+      // A row may end with the first half of a chunk.
+      if (g + 1 == layout.groups) break;
+      start_group<V, M, P>(a, layout, g + 1, sum);
+      multiply<V, Bits, M, P, 4, 8>(p, x, k, sum);
+      finish_group<V, M, P>(p, chunk_bytes + vector_bytes, layout, a, g + 1, sum, total);
+      advance(step_bytes);
     }
   } else {
     for (int64_t g = 0; g < layout.groups; ++g) {
-      start(g);
-      for (int64_t c = 0; c < layout.chunks_per_group; ++c, k += kChunk, p += chunk_bytes) {
-        V::prefetch(p + job.prefetch_bytes, chunk_bytes);
-        multiply<V, Bits, M, 0, 8>(p, x, k, sum);
+      start_group<V, M, P>(a, layout, g, sum);
+      for (int64_t c = 0; c < layout.chunks_per_group; ++c, k += kChunk) {
+        multiply<V, Bits, M, P, 0, 8>(p, x, k, sum);
+        advance(chunk_bytes);
       }
-      p = finish_group<V, M>(p, layout, a, g, sum, total);
+      finish_group<V, M, P>(p, 0, layout, a, g, sum, total);
+      for (int s = 0; s < P; ++s) p[s] += vector_bytes;
     }
   }
-  for (int m = 0; m < M; ++m) V::store(y + m * job.y_stride, V::scale(total[m], a.scale[m]));
+  for (int s = 0; s < P; ++s) {
+    for (int m = 0; m < M; ++m) {
+      V::store(y + m * job.y_stride + s * stream_panels * kPanelRows,
+               V::scale(total[s][m], a.scale[m]));
+    }
+  }
 }
 
 template <class V, int Bits, int M>
 void panels(const PanelJob& job) {
-  for (int64_t i = 0; i < job.panel_count; ++i) {
-    panel<V, Bits, M>(job, job.panels + i * job.layout->panel_bytes, job.y + i * kPanelRows);
+  const int64_t panel_bytes = job.layout->panel_bytes;
+  int64_t done = 0;
+  if constexpr (M == 1) {
+    constexpr int kStreams = 4;
+    const int64_t stream_panels = job.streams > 1 ? job.panel_count / kStreams : 0;
+    for (int64_t i = 0; i < stream_panels; ++i) {
+      panel<V, Bits, 1, kStreams>(job, job.panels + i * panel_bytes, stream_panels,
+                                  job.y + i * kPanelRows);
+    }
+    done = stream_panels * kStreams;
+  }
+  for (int64_t i = done; i < job.panel_count; ++i) {
+    panel<V, Bits, M, 1>(job, job.panels + i * panel_bytes, 0, job.y + i * kPanelRows);
   }
 }
 
