@@ -69,17 +69,30 @@ struct FloatSnap {
   }
 };
 
+// 9 to 16 levels are found by bisection where registers can be permuted (kPermutes), others by
+// comparing with one threshold after the other.
 struct TableSnap {
   int count;
-  std::array<float, LevelGrid::kMaxLevels> levels, thresholds{};
+  std::array<float, LevelGrid::kMaxLevels> levels, thresholds;
   std::array<int32_t, LevelGrid::kMaxLevels> codes_of;
   TableSnap(const LevelGrid& grid, const Lanes&) : count(grid.count), levels(grid.levels) {
+    thresholds.fill(std::numeric_limits<float>::infinity());
     for (size_t i = 0; i < LevelGrid::kMaxLevels; ++i) codes_of[i] = grid.codes[i];
     for (size_t i = 1; i < static_cast<size_t>(count); ++i) {
       thresholds[i - 1] = (levels[i - 1] + levels[i]) * 0.5F;
     }
   }
+  bool bisects() const { return kPermutes && count > 8 && count <= kLanes; }
+  I index(F x) const {
+    const F all = load(thresholds.data());
+    I i{};
+    for (const int step : {8, 4, 2, 1}) {
+      i += x > __builtin_shuffle(all, i + (step - 1)) ? I{} + step : I{};
+    }
+    return i;
+  }
   F level(F x) const {
+    if (bisects()) return __builtin_shuffle(load(levels.data()), index(x));
     F y = splat(levels[0]);
     for (size_t i = 1; i < static_cast<size_t>(count); ++i) {
       y = x > splat(thresholds[i - 1]) ? splat(levels[i]) : y;
@@ -87,6 +100,7 @@ struct TableSnap {
     return y;
   }
   I code(F x) const {
+    if (bisects()) return __builtin_shuffle(load(codes_of.data()), index(x));
     I c = I{} + codes_of[0];
     for (size_t i = 1; i < static_cast<size_t>(count); ++i) {
       c = x > splat(thresholds[i - 1]) ? I{} + codes_of[i] : c;
