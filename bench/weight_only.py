@@ -8,6 +8,7 @@ embeddings of MiniLM; error on Gaussian weights at equal bits. Needs onnx, onnxr
 tokenizers and PyPI, for HQQ PyTorch; what is missing is left out with one line on stderr.
 """
 import argparse
+import contextlib
 import json
 import logging
 import os
@@ -61,7 +62,8 @@ def nbits_quantizer(model, config):
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     quantizer = MatMulNBitsQuantizer(copy, block_size=32, algo_config=config)
-    quantizer.process()
+    with contextlib.redirect_stdout(sys.stderr):  # it may draw a progress bar
+        quantizer.process()
     return quantizer.model.model
 
 
