@@ -28,7 +28,7 @@ void encode_format(benchmark::State& state, const Format& format, bool weighted)
     for (float& w : importance) w *= w;
   }
   const EncodeInput in{weights(), kRows, kCols, importance};
-  for (auto _ : state) {
+  while (state.KeepRunning()) {
     Result<PackedMatrix> packed = encode(format, in);
     if (!packed.ok()) state.SkipWithError(packed.error().message().c_str());
     benchmark::DoNotOptimize(packed);
@@ -40,7 +40,7 @@ void decode_format(benchmark::State& state, const Format& format) {
   const EncodeInput in{weights(), kRows, kCols, {}};
   Result<PackedMatrix> packed = encode(format, in, {.search = false});
   if (!packed.ok()) return state.SkipWithError(packed.error().message().c_str());
-  for (auto _ : state) benchmark::DoNotOptimize(decode(*packed));
+  while (state.KeepRunning()) benchmark::DoNotOptimize(decode(*packed));
   state.SetItemsProcessed(state.iterations() * kRows * kCols);
 }
 
