@@ -64,7 +64,10 @@ def nbits_quantizer(model, config):
     quantizer = MatMulNBitsQuantizer(copy, block_size=32, algo_config=config)
     with contextlib.redirect_stdout(sys.stderr):  # it may draw a progress bar
         quantizer.process()
-    return quantizer.model.model
+    made = quantizer.model.model
+    if "com.microsoft" not in [o.domain for o in made.opset_import]:  # k-quant forgets it
+        made.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    return made
 
 
 def nbits_configs():
@@ -159,7 +162,7 @@ def theirs(model):
     for name, config in nbits_configs().items():
         try:
             quantized = nbits_quantizer(model, config)
-        except ImportError as error:  # HQQ needs PyTorch
+        except (ImportError, ValueError) as error:  # HQQ needs PyTorch, k-quant whole groups
             left_out(f"ONNX Runtime, {name}", error)
             continue
         yield name, quantized, bits_of_products(quantized), True
