@@ -8,6 +8,7 @@ embeddings of MiniLM; error on Gaussian weights at equal bits. Needs onnx, onnxr
 tokenizers and PyPI, for HQQ PyTorch; what is missing is left out with one line on stderr.
 """
 import argparse
+import contextlib
 import json
 import logging
 import os
@@ -61,8 +62,12 @@ def nbits_quantizer(model, config):
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     quantizer = MatMulNBitsQuantizer(copy, block_size=32, algo_config=config)
-    quantizer.process()
-    return quantizer.model.model
+    with contextlib.redirect_stdout(sys.stderr):  # it may draw a progress bar
+        quantizer.process()
+    made = quantizer.model.model
+    if "com.microsoft" not in [o.domain for o in made.opset_import]:  # k-quant forgets it
+        made.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    return made
 
 
 def nbits_configs():
@@ -149,18 +154,18 @@ def network_table(program, models, data, folder):
 
 def theirs(model):
     """(what, model, bits per weight, whether it is what its file would be) of each quantizer that has something
-    to do."""
-    if any(n.op_type == "Conv" and n.input[1] in {i.name for i in model.graph.initializer}
-           for n in model.graph.node) and sum(n.op_type == "Conv" for n in model.graph.node) > 1:
+    to do: its block quantizers know products only."""
+    if sum(n.op_type == "Conv" for n in model.graph.node) > 1:
         yield "int8 per channel", *per_channel(model, TensorProto.INT8, 8), False
         yield "int4 per channel", *per_channel(model, TensorProto.INT4, 4), False
         return
     for name, config in nbits_configs().items():
         try:
             quantized = nbits_quantizer(model, config)
-            yield name, quantized, bits_of_products(quantized), True
-        except Exception as error:  # a quantizer that needs what is not installed
+        except (ImportError, ValueError) as error:  # HQQ needs PyTorch, k-quant whole groups
             left_out(f"ONNX Runtime, {name}", error)
+            continue
+        yield name, quantized, bits_of_products(quantized), True
 
 
 # -- sentence embeddings

@@ -1,13 +1,12 @@
 // fewbit formats: the table of storage formats.
 
-#include <cmath>
 #include <memory>
 
-#include "base/random.h"
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/common.h"
 #include "formats/format.h"
+#include "formats/weight_sources.h"
 #include "numerics/error_stats.h"
 #include "report/table.h"
 
@@ -22,27 +21,6 @@ struct Options {
 // The matrix that bits per weight are stated for, and the smaller one that errors are measured on.
 constexpr int64_t kRows = 4096, kCols = 4096;
 constexpr int64_t kSampleRows = 64, kSampleCols = 2048;
-
-std::vector<float> gaussian() {
-  std::vector<float> values(static_cast<size_t>(kSampleRows * kSampleCols));
-  Random(1).fill_normal(values, 0, 1);
-  return values;
-}
-
-// Student's t with 4 degrees of freedom: normal over the root of a chi-square.
-std::vector<float> heavy_tailed() {
-  Random random(2);
-  std::vector<float> values(static_cast<size_t>(kSampleRows * kSampleCols));
-  for (float& v : values) {
-    double square = 0;
-    for (int i = 0; i < 4; ++i) {
-      const double x = random.normal();
-      square += x * x;
-    }
-    v = static_cast<float>(random.normal() / std::sqrt(square / 4));
-  }
-  return values;
-}
 
 Result<double> sqnr_db(const Format& format, const std::vector<float>& values) {
   FEWBIT_ASSIGN(const PackedMatrix packed, encode(format, {values, kSampleRows, kSampleCols, {}}));
@@ -80,8 +58,8 @@ struct Line {
 };
 
 Result<std::vector<Line>> measured(const std::vector<Format>& formats) {
-  const std::vector<float> normal = gaussian();
-  const std::vector<float> heavy = heavy_tailed();
+  const std::vector<float> normal = normal_values(kSampleRows * kSampleCols, 1);
+  const std::vector<float> heavy = student_values(kSampleRows * kSampleCols, 2);
   std::vector<Line> lines;
   for (const Format& format : formats) {
     Line line{format, bits_per_weight(format, kRows, kCols)};

@@ -1,6 +1,22 @@
 #include "flow/input_statistics.h"
 
+#include <algorithm>
+
 namespace fewbit {
+namespace {
+
+// Inputs that calibration never saw alive may live elsewhere: no weight counts less than this share
+// of the layer's mean.
+constexpr double kLeastShare = 0.01;
+
+void raise_to_floor(std::vector<double>& importance) {
+  double sum = 0;
+  for (const double x : importance) sum += x;
+  const double least = kLeastShare * sum / static_cast<double>(importance.size());
+  for (double& x : importance) x = std::max(x, least);
+}
+
+}  // namespace
 
 Status InputMeanListeners::listen(const Graph& graph, const Placement& placement,
                                   int64_t batch_limit, Listeners& listeners) {
@@ -51,7 +67,8 @@ Status InputSquareListeners::listen(const Graph& graph, Listeners& listeners) {
 std::map<std::string, std::vector<float>> InputSquareListeners::importance() const {
   std::map<std::string, std::vector<float>> out;
   for (const auto& [name, entry] : entries_) {
-    const std::vector<double> means = entry.squares.means();
+    std::vector<double> means = entry.squares.means();
+    raise_to_floor(means);
     std::vector<float> all(means.begin(), means.end());
     const PatchGeometry& g = entry.squares.geometry();
     std::vector<float>& importance = out[name];

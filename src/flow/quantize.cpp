@@ -22,6 +22,7 @@
 #include "passes/pack_weights.h"
 #include "passes/quantize_dynamic.h"
 #include "passes/quantize_graph.h"
+#include "runtime/packed_weight.h"
 
 namespace fewbit {
 namespace {
@@ -40,6 +41,17 @@ int64_t file_bytes(const std::string& path) {
   std::error_code error;
   auto bytes = std::filesystem::file_size(path, error);
   return error ? 0 : static_cast<int64_t>(bytes);
+}
+
+// Codes of codes would lose what the first ones kept.
+Status check_is_float(const Model& model) {
+  for (NodeId id : model.graph.order()) {
+    const Node& node = model.graph.node(id);
+    if (!is_decode(node)) continue;
+    return bad_input("{}: the weights behind {} are in {} already: quantize the float model",
+                     model.path, node.label(), node.get_string("format", "few bits"));
+  }
+  return {};
 }
 
 // One run: each member function is a stage of the flow.
@@ -78,6 +90,7 @@ class Run {
   Status load(const std::string& input) {
     FEWBIT_ASSIGN(scheme_, scheme_of(recipe_));
     FEWBIT_ASSIGN(model_, read_model(input));
+    FEWBIT_TRY(check_is_float(model_));
     set_threads(static_cast<int>(recipe_.threads));
     report_.input = input;
     report_.scheme = scheme_.name();

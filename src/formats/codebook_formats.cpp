@@ -222,6 +222,7 @@ constexpr FormatRow row(uint16_t id, std::string_view name, std::string_view sum
   r.default_scale = ScaleType::kFloat16;
   r.parts = codebook_parts;
   r.prepare = prepare_codebook;
+  r.needs_prepare = [](const Format& format) { return format.group_elems == Format::kPerTensor; };
   r.encode = encode_codebook;
   r.decode = decode_codebook;
   r.detail = &kDetail<Bits>;

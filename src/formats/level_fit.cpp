@@ -218,7 +218,8 @@ class Search {
     }
     if (may_be_negative(task_.scale) && !task_.positive && asymmetric) {
       sweep(toward_lowest, best_.zero, scale, zero, error);
-      sweep(toward_highest, best_.zero, scale, zero, error);
+      // Of 256 codes one more or less at the end is worth nothing.
+      if (grid_.bits < 8) sweep(toward_highest, best_.zero, scale, zero, error);
     } else {
       sweep(covering_scale(task_, tile_), best_.zero, scale, zero, error);
     }
@@ -325,9 +326,9 @@ TileFit pick_scale(const FitTask& task, const BlockTile& tile, std::span<const L
   for (const Lanes& scale : candidates) {
     const LaneErrors e = evaluate_tile(task, tile, scale, best.zero, false);
     for (size_t l = 0; l < kLanes; ++l) {
-      if (!(e.error[l] < best.error[l])) continue;
-      best.error[l] = e.error[l];
-      best.scale[l] = scale[l];
+      const bool better = e.error[l] < best.error[l];
+      best.error[l] = better ? e.error[l] : best.error[l];
+      best.scale[l] = better ? scale[l] : best.scale[l];
     }
   }
   return best;

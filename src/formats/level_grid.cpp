@@ -35,9 +35,10 @@ std::array<float, 256> level_values(const LevelGrid& grid) {
     for (int c = 0; c < 2 * half; ++c)
       values[static_cast<size_t>(c)] = static_cast<float>(c - zero);
   } else if (grid.kind == LevelGrid::Kind::kFloat) {
-    for (int c = 0; c < half; ++c) {
-      values[static_cast<size_t>(c)] = float_value(grid, c);
-      values[static_cast<size_t>(c + half)] = -float_value(grid, c);
+    const auto sign = static_cast<size_t>(half);
+    for (size_t c = 0; c < sign; ++c) {
+      values[c] = float_value(grid, static_cast<int>(c));
+      values[c + sign] = -values[c];
     }
   } else {
     for (int i = 0; i < grid.count; ++i) {

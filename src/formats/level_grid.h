@@ -87,6 +87,7 @@ constexpr LevelGrid table_grid(int bits, const std::array<float, N>& levels) {
   static_assert(N <= LevelGrid::kMaxLevels);
   LevelGrid g;
   g.kind = LevelGrid::Kind::kTable;
+  g.candidates = 11;
   g.bits = bits;
   g.count = static_cast<int>(N);
   for (size_t i = 0; i < N; ++i) {

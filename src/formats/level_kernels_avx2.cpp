@@ -4,12 +4,18 @@
 #include <bit>
 #include <cstdint>
 #include <cstring>
+#include <limits>
+#include <utility>
 
 #include "formats/level_kernels.h"
 
 #pragma GCC target("avx2")
 namespace fewbit::formats {
 namespace {
+
+// One instruction takes any 16 of 16 floats.
+constexpr bool kPermutes = false;
+
 #include "formats/level_kernels_impl.h"
 }  // namespace
 

@@ -4,12 +4,18 @@
 #include <bit>
 #include <cstdint>
 #include <cstring>
+#include <limits>
+#include <utility>
 
 #include "formats/level_kernels.h"
 
 #pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,prefer-vector-width=512")
 namespace fewbit::formats {
 namespace {
+
+// One instruction takes any 16 of 16 floats.
+constexpr bool kPermutes = true;
+
 #include "formats/level_kernels_impl.h"
 }  // namespace
 

@@ -4,11 +4,17 @@
 #include <bit>
 #include <cstdint>
 #include <cstring>
+#include <limits>
+#include <utility>
 
 #include "formats/level_kernels.h"
 
 namespace fewbit::formats {
 namespace {
+
+// One instruction takes any 16 of 16 floats.
+constexpr bool kPermutes = false;
+
 #include "formats/level_kernels_impl.h"
 }  // namespace
 

@@ -69,17 +69,42 @@ struct FloatSnap {
   }
 };
 
+// table[lane of i]; indices from 0 to 15.
+template <typename V>
+inline V permuted(V table, I i) {
+#if defined(__clang__)
+  V out;
+  for (int l = 0; l < kLanes; ++l) out[l] = table[i[l]];
+  return out;
+#else
+  return __builtin_shuffle(table, i);
+#endif
+}
+
+// 9 to 16 levels are found by bisection where registers can be permuted (kPermutes), others by
+// comparing with one threshold after the other.
 struct TableSnap {
   int count;
-  std::array<float, LevelGrid::kMaxLevels> levels, thresholds{};
+  std::array<float, LevelGrid::kMaxLevels> levels, thresholds;
   std::array<int32_t, LevelGrid::kMaxLevels> codes_of;
   TableSnap(const LevelGrid& grid, const Lanes&) : count(grid.count), levels(grid.levels) {
+    thresholds.fill(std::numeric_limits<float>::infinity());
     for (size_t i = 0; i < LevelGrid::kMaxLevels; ++i) codes_of[i] = grid.codes[i];
     for (size_t i = 1; i < static_cast<size_t>(count); ++i) {
       thresholds[i - 1] = (levels[i - 1] + levels[i]) * 0.5F;
     }
   }
+  bool bisects() const { return kPermutes && count > 8 && count <= kLanes; }
+  I index(F x) const {
+    const F all = load(thresholds.data());
+    I i{};
+    for (const int step : {8, 4, 2, 1}) {
+      i += x > permuted(all, i + (step - 1)) ? I{} + step : I{};
+    }
+    return i;
+  }
   F level(F x) const {
+    if (bisects()) return permuted(load(levels.data()), index(x));
     F y = splat(levels[0]);
     for (size_t i = 1; i < static_cast<size_t>(count); ++i) {
       y = x > splat(thresholds[i - 1]) ? splat(levels[i]) : y;
@@ -87,6 +112,7 @@ struct TableSnap {
     return y;
   }
   I code(F x) const {
+    if (bisects()) return permuted(load(codes_of.data()), index(x));
     I c = I{} + codes_of[0];
     for (size_t i = 1; i < static_cast<size_t>(count); ++i) {
       c = x > splat(thresholds[i - 1]) ? I{} + codes_of[i] : c;
@@ -166,26 +192,26 @@ struct Square {
   F row[kLanes];
 };
 
-inline void exchange(Square& m, int step, const I& low, const I& high) {
+// Of each pair of rows `Step` apart: the elements whose number has the bit Step change places.
+template <int Step, int... Lane>
+inline void exchange(Square& m, std::integer_sequence<int, Lane...>) {
   for (int i = 0; i < kLanes; ++i) {
-    if ((i & step) != 0) continue;
+    if ((i & Step) != 0) continue;
     const F a = m.row[i];
-    const F b = m.row[i + step];
-    m.row[i] = __builtin_shuffle(a, b, low);
-    m.row[i + step] = __builtin_shuffle(a, b, high);
+    const F b = m.row[i + Step];
+    m.row[i] = __builtin_shufflevector(a, b, ((Lane & Step) == 0 ? Lane : Lane - Step + kLanes)...);
+    m.row[i + Step] =
+        __builtin_shufflevector(a, b, ((Lane & Step) == 0 ? Lane + Step : Lane + kLanes)...);
   }
 }
 
-// 16 x 16 elements at a time: four rounds in which halves of pairs of registers change places.
+// 16 x 16 elements at a time, in four rounds.
 inline void transpose(Square& m) {
-  exchange(m, 8, I{0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23},
-           I{8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31});
-  exchange(m, 4, I{0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27},
-           I{4, 5, 6, 7, 20, 21, 22, 23, 12, 13, 14, 15, 28, 29, 30, 31});
-  exchange(m, 2, I{0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29},
-           I{2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31});
-  exchange(m, 1, I{0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30},
-           I{1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29, 15, 31});
+  constexpr auto kAll = std::make_integer_sequence<int, kLanes>();
+  exchange<8>(m, kAll);
+  exchange<4>(m, kAll);
+  exchange<2>(m, kAll);
+  exchange<1>(m, kAll);
 }
 
 void load_tile(const float* rows, int64_t stride, int row_count, int64_t n, float* tile) {
@@ -231,10 +257,11 @@ void extremes(const BlockTile& tile, Lanes& low, Lanes& high) {
 
 // Lower and upper halves of a and b, element by element.
 inline I interleave_low(I a, I b) {
-  return __builtin_shuffle(a, b, I{0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23});
+  return __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
 }
 inline I interleave_high(I a, I b) {
-  return __builtin_shuffle(a, b, I{8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31});
+  return __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15,
+                                 31);
 }
 
 // Codes of 16 elements in 16 lanes -> 16 bytes for each lane: four elements of a lane share one

@@ -1,6 +1,7 @@
 // Encoding of formats w = scale * level(code): scales by level_fit, then codes, 16 rows at a time.
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <vector>
 
@@ -126,23 +127,21 @@ class RowBlock {
     const float tensor_scale = out_.parts[2].data<float>()[0];
     constexpr int kBelow = 4;
     constexpr int kAbove = 6;
+    std::array<Lanes, kBelow + 1 + kAbove> candidates;
     for (int64_t g = 0; g < groups_; ++g) {
       const BlockTile t = tile(g);
       const Lanes covering = covering_scale(task_, t);
-      std::vector<Lanes> candidates;
-      const int below = task_.search ? kBelow : 0;
-      const int above = task_.search ? kAbove : 0;
-      for (int step = -below; step <= above; ++step) {
-        Lanes scale;
-        for (size_t l = 0; l < kLanes; ++l) {
-          const auto nearest = Float8E4M3FN::from_float(covering[l] / tensor_scale);
-          const int code = std::clamp<int>(nearest.bits + step, 1, 0x7e);
-          scale[l] = Float8E4M3FN{static_cast<uint8_t>(code)}.to_float() * tensor_scale;
+      const size_t count = task_.search ? candidates.size() : 1;
+      for (size_t l = 0; l < kLanes; ++l) {
+        const int nearest = Float8E4M3FN::from_float(covering[l] / tensor_scale).bits;
+        for (size_t c = 0; c < count; ++c) {
+          const int step = task_.search ? static_cast<int>(c) - kBelow : 0;
+          const auto code = static_cast<uint8_t>(std::clamp(nearest + step, 1, 0x7e));
+          candidates[c][l] = Float8E4M3FN{code}.to_float() * tensor_scale;
         }
-        candidates.push_back(scale);
       }
       const auto i = static_cast<size_t>(g);
-      const TileFit fit = pick_scale(task_, t, candidates);
+      const TileFit fit = pick_scale(task_, t, std::span(candidates).first(count));
       scales_[i] = fit.scale;
       zeros_[i] = fit.zero;
     }

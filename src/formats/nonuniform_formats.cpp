@@ -43,6 +43,7 @@ template <size_t N>
 constexpr LevelGrid signed_grid(int bits, const std::array<float, N>& magnitudes) {
   LevelGrid g;
   g.kind = LevelGrid::Kind::kTable;
+  g.candidates = 11;
   g.bits = bits;
   g.count = 2 * static_cast<int>(N) - 1;
   std::array<uint8_t, N> order{};

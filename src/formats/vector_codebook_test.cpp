@@ -136,7 +136,7 @@ TEST(VectorCodebook, TwoBooksLearnASum) {
     const size_t coarse = i % 4;
     const size_t fine = i / 4 % 4;
     values.push_back(10 * static_cast<float>(coarse % 2) + static_cast<float>(fine % 2));
-    values.push_back(10 * static_cast<float>(coarse / 2) + static_cast<float>(fine / 2));
+    values.push_back((coarse > 1 ? 10.0F : 0.0F) + (fine > 1 ? 1.0F : 0.0F));
   }
   const VectorTiles sample = tiles_of(2, values, {});
   const std::vector<float> books = learn_books(shape, sample, {});

@@ -336,8 +336,12 @@ def test_a_folder_that_cannot_be_written(call, tmp_path):
 def test_a_folder_that_is_not_there(call, tmp_path):
     fails(call("quantize", network(tmp_path / "m.onnx"), "-o", tmp_path / "none" / "q.onnx", "--calib",
                data_set(tmp_path)), tmp_path / "none" / "q.onnx")
+    (tmp_path / "folder.onnx").mkdir()
+    fails(call("quantize", network(tmp_path / "m.onnx"), "-o", tmp_path / "folder.onnx", "--calib",
+               data_set(tmp_path)), tmp_path / "folder.onnx")
+    # A name that is of no kind of model is a mistake of the command line.
     fails(call("quantize", network(tmp_path / "m.onnx"), "-o", tmp_path, "--calib", data_set(tmp_path)),
-          tmp_path)
+          tmp_path, ".onnx", ".fewbit", code=2)
 
 
 def test_killed_half_way(program, tmp_path):

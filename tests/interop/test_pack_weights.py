@@ -375,3 +375,9 @@ def test_wrong_decode_nodes(wrong_file, refuses, tmp_path, case):
     refuses("run", path, "--input", f"x={tmp_path / 'x.npy'}", "--output", tmp_path / "out",
             words=["the_decoder", *words])
     refuses("bench", path, "--seconds", "0.1", words=["the_decoder", *words])
+
+
+def test_few_bits_are_not_quantized_again(quantize, refuses, tmp_path):
+    """Codes of codes would lose what the first ones kept."""
+    path, _ = quantize(EXAMPLES["matmul"](), "few.fewbit", "w4:g32")
+    refuses("quantize", path, "-o", tmp_path / "again.fewbit", "--scheme", "w2:g32", words=("int4/g32", "float model"))

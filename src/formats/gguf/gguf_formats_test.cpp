@@ -363,7 +363,7 @@ TEST_P(GgufFormat, EveryInstructionSetGivesTheSameBits) {
   for (float& v : w) v = std::fabs(v) / 2;
   const auto encode_with = [&](const formats::gguf::BlockCodec& codec, bool search) {
     std::vector<uint8_t> bytes;
-    const auto batch = static_cast<size_t>(codec.elems * codec.together);
+    const auto batch = static_cast<size_t>(codec.elems) * static_cast<size_t>(codec.together);
     std::vector<uint8_t> blocks(static_cast<size_t>(codec.block_bytes * codec.together));
     for (size_t at = 0; at < kWeights; at += batch) {
       codec.encode(x.data() + at, w.data() + at, search, blocks.data());

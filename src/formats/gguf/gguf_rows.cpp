@@ -113,7 +113,7 @@ Status encode_rows(const EncodeInput& in, const EncodeOptions& options, int64_t 
   Batch batch;
   batch.x.resize(static_cast<size_t>(batch_elems));
   batch.w.resize(static_cast<size_t>(batch_elems));
-  batch.blocks.resize(static_cast<size_t>(codec.block_bytes * codec.together));
+  batch.blocks.resize(static_cast<size_t>(codec.block_bytes) * static_cast<size_t>(codec.together));
   const int64_t row_bytes = blocks_of(codec, in.cols) * codec.block_bytes;
   for (int64_t row = row_begin; row < row_end; ++row) {
     uint8_t* to = out.parts[0].data<uint8_t>() + row * row_bytes;

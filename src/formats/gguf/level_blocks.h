@@ -106,12 +106,13 @@ struct LevelGrid {
   }();
 
   Lanes operator()(Lanes v) const {
-    const Lanes twice = clamp(v + v, -kHalves / 2, kHalves / 2 - 1);
+    constexpr int kMiddle = kHalves / 2;
+    const Lanes twice = clamp(v + v, -kMiddle, kMiddle - 1);
     const LaneMask cut = __builtin_convertvector(twice, LaneMask);
     const LaneMask floor = cut + (__builtin_convertvector(cut, Lanes) > twice);  // true is -1
     Lanes level = twice;
     for (int k = 0; k < kLanes; ++k) {
-      level[k] = kTable[static_cast<size_t>(floor[k] + kHalves / 2)];
+      level[k] = kTable[static_cast<size_t>(int64_t{floor[k]} + kMiddle)];
     }
     return level;
   }
