@@ -21,7 +21,7 @@ ALLOWED = {
     "methods": ["base", "numerics", "formats"],
     "passes": ["base", "numerics", "formats", "graph", "runtime", "calib", "methods"],
     "plan": ["base", "numerics", "graph", "runtime", "calib", "methods", "passes"],
-    "eval": ["base", "numerics", "kernels", "graph", "runtime", "data"],
+    "eval": ["base", "numerics", "formats", "kernels", "graph", "runtime", "data"],
     "report": ["base", "numerics", "graph", "runtime", "passes", "plan", "eval"],
     "flow": ["base", "numerics", "formats", "graph", "io", "runtime", "data", "calib", "methods",
              "passes", "plan", "eval", "report"],

@@ -42,6 +42,10 @@ constexpr Command kCommands[] = {
      "  fewbit bench model_int8.onnx --threads 2 --profile\n"
      "  fewbit bench model_int8.onnx --against model.onnx",
      add_bench},
+    {"bench-kernels", "Measures the kernels alone, against the limits of this machine",
+     "  fewbit bench-kernels --filter int4/g32/1x4096x4096 --threads 2\n"
+     "  fewbit bench-kernels --json",
+     add_bench_kernels},
     {"convert", "Writes a model anew, with its weights in 16 bits if wanted",
      "  fewbit convert model.onnx -o model_fp16.onnx --to fp16\n"
      "  fewbit convert model.onnx -o model_bf16.onnx --to bf16\n"

@@ -11,6 +11,7 @@ Run add_eval(Arguments& arguments);
 Run add_quantize(Arguments& arguments);
 Run add_compare(Arguments& arguments);
 Run add_bench(Arguments& arguments);
+Run add_bench_kernels(Arguments& arguments);
 Run add_convert(Arguments& arguments);
 Run add_formats(Arguments& arguments);
 

@@ -53,6 +53,9 @@ class FewBitGemm {
 
   void run(const FewBitCall& call, int threads) const;
 
+  /// The same product with weights of its own in memory, as a benchmark wants them.
+  FewBitGemm duplicate() const;
+
   int64_t rows() const;   ///< n
   int64_t depth() const;  ///< k
   int64_t packed_bytes() const;
