@@ -47,7 +47,7 @@ std::string choices_of(const FormatRow& row) {
   if (row.tensor) parts.emplace_back("/tensor");
   for (int s = 0; s <= static_cast<int>(ScaleType::kU8); ++s) {
     if ((row.scales >> s & 1U) == 0) continue;
-    parts.push_back(":" + std::string(name_of(static_cast<ScaleType>(s))));
+    parts.push_back(fmt::format(":{}", name_of(static_cast<ScaleType>(s))));
   }
   return join(parts, " ");
 }

@@ -27,14 +27,14 @@ std::string choices(const FormatRow& row) {
   if (row.groups) parts.emplace_back("/g16 to /g256 (multiples of 16)");
   if (row.channel) parts.emplace_back("/channel");
   if (row.tensor) parts.emplace_back("/tensor");
-  std::string text = parts.empty() ? "it has no choices" : "it takes " + join(parts, ", ");
   std::vector<std::string> scales;
   for (int s = 0; s <= static_cast<int>(ScaleType::kU8); ++s) {
     const auto type = static_cast<ScaleType>(s);
-    if ((row.scales & scale_bit(type)) != 0) scales.push_back(":" + std::string(name_of(type)));
+    if ((row.scales & scale_bit(type)) != 0) scales.push_back(fmt::format(":{}", name_of(type)));
   }
-  if (!scales.empty()) text += " and the scales " + join(scales, ", ");
-  return text;
+  return fmt::format("{}{}{}{}", parts.empty() ? "it has no choices" : "it takes ",
+                     join(parts, ", "), scales.empty() ? "" : " and the scales ",
+                     join(scales, ", "));
 }
 
 std::optional<int64_t> granularity_of(const FormatRow& row, std::string_view text) {
