@@ -6,7 +6,7 @@
 #include "base/threads.h"
 #include "cli/commands.h"
 #include "cli/common.h"
-#include "eval/kernel_bench.h"
+#include "eval/kernel_rates.h"
 #include "report/table.h"
 
 namespace fewbit::cli {

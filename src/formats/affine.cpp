@@ -1,12 +1,15 @@
 #include "formats/affine.h"
 
+#include <algorithm>
 #include <vector>
 
+#include "formats/gguf/block_codec.h"
 #include "formats/leveled.h"
 
 namespace fewbit {
 namespace {
 
+namespace gguf = formats::gguf;
 using formats::Leveled;
 
 // Tables whose levels rise in equal steps with their codes are integers, too (ternary, binary).
@@ -22,9 +25,35 @@ std::optional<float> step_of(const LevelGrid& grid) {
   return step;
 }
 
+// Blocks side by side; the last one may stick out of the row.
+void affine_blocks(const PackedMatrix& matrix, const gguf::BlockCodec& codec, int64_t row,
+                   uint8_t* codes, float* scales, float* offsets) {
+  const Tensor& blocks = matrix.parts[0];
+  const uint8_t* block = blocks.data<uint8_t>() + row * blocks.dim(1);
+  const auto per_block = static_cast<size_t>(codec.elems / codec.affine_elems);
+  std::vector<uint8_t> q(static_cast<size_t>(codec.elems));
+  std::vector<float> s(per_block), o(per_block);
+  for (int64_t at = 0; at < matrix.cols; at += codec.elems, block += codec.block_bytes) {
+    codec.affine(block, q.data(), s.data(), o.data());
+    const int64_t count = std::min<int64_t>(codec.elems, matrix.cols - at);
+    const int64_t groups = (count + codec.affine_elems - 1) / codec.affine_elems;
+    codes = std::copy_n(q.begin(), count, codes);
+    scales = std::copy_n(s.begin(), groups, scales);
+    offsets = std::copy_n(o.begin(), groups, offsets);
+  }
+}
+
 }  // namespace
 
 std::optional<AffineForm> affine_form(const Format& format, int64_t cols) {
+  if (const gguf::BlockCodec* codec = formats::gguf::block_codec_of(format)) {
+    if (codec->affine_bits == 0) return std::nullopt;
+    AffineForm form;
+    form.bits = codec->affine_bits;
+    form.group_elems = codec->affine_elems;
+    if (codec->affine_zero >= 0) form.zero = codec->affine_zero;
+    return form;
+  }
   const Leveled* leveled = formats::leveled_of(format);
   if (leveled == nullptr) return std::nullopt;
   const LevelGrid& grid = leveled->grid;
@@ -39,6 +68,9 @@ std::optional<AffineForm> affine_form(const Format& format, int64_t cols) {
 
 void affine_row(const PackedMatrix& matrix, int64_t row, uint8_t* codes, float* scales,
                 float* offsets) {
+  if (const gguf::BlockCodec* codec = formats::gguf::block_codec_of(matrix.format)) {
+    return affine_blocks(matrix, *codec, row, codes, scales, offsets);
+  }
   const LevelGrid& grid = formats::leveled_of(matrix.format)->grid;
   const int64_t groups = groups_per_row(matrix.format, matrix.cols);
   formats::leveled_codes(matrix, row, codes);

@@ -3,7 +3,8 @@
 //
 //   w = scale[g] * code + offset[g],   code in [0, 2^bits - 1],
 //
-// whatever they look like in storage: integers with and without zero-points, under any scale.
+// whatever they look like in storage: integers with and without zero-points, under any scale, and
+// GGUF's blocks of integers (all but iq4).
 // Kernels take weights in this form, so one kernel serves all of them.
 
 #include <optional>

@@ -317,6 +317,19 @@ struct AffineSuper {
     }
   }
 
+  static constexpr int kAffineBits = Layout::kTop == 3 ? 2 : Layout::kTop == 15 ? 4 : 5;
+  static constexpr int kAffineElems = kSub;
+  static constexpr int kAffineZero = -1;
+  static void affine(const Block& block, uint8_t* codes, float* scales, float* offsets) {
+    AffineParts<kSubs> parts;
+    Layout::unpack(block, parts);
+    std::copy_n(parts.codes, kSuper, codes);
+    for (int j = 0; j < kSubs; ++j) {
+      scales[j] = block.d.to_float() * parts.scales[j];
+      offsets[j] = -(block.dmin.to_float() * parts.mins[j]);
+    }
+  }
+
  private:
   static void quantize_scales(const float* scales, const float* mins, AffineParts<kSubs>& parts,
                               Block& out) {

@@ -6,6 +6,8 @@
 #include <span>
 #include <string_view>
 
+#include "formats/format.h"
+
 namespace fewbit::formats::gguf {
 
 struct BlockCodec {
@@ -23,9 +25,18 @@ struct BlockCodec {
   void (*encode)(const float* x, const float* w, bool search, uint8_t* blocks);
   /// One block -> out [elems]: the floats that ggml gives, bit for bit. Any bytes will do.
   void (*decode)(const uint8_t* block, float* out);
+  /// The block in the form w = scale * code + offset, if it has that form: codes [elems] below
+  /// 2^affine_bits, scales and offsets [elems / affine_elems] (formats/affine.h).
+  void (*affine)(const uint8_t* block, uint8_t* codes, float* scales, float* offsets);
+  int affine_bits;   ///< 0: it has not
+  int affine_elems;  ///< weights that share scale and offset
+  int affine_zero;   ///< offset = -zero * scale; -1: offsets are their own
   /// All scales of a block are finite.
   bool (*is_finite)(const uint8_t* block);
 };
+
+/// The codec of a row of this family; null for others.
+const BlockCodec* block_codec_of(const Format& format);
 
 struct BlockCodecSet {
   std::string_view name;  ///< of the instruction set

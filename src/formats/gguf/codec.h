@@ -8,6 +8,9 @@
 //   reference(x, blocks)  what ggml's reference quantizer gives, bit for bit
 //   search(x, w, blocks)  least squared error weighted with w, from 0 to 1
 //   decode(block, out)    out [kElems]: the floats that ggml gives, bit for bit
+//
+// and, where a weight is an affine function of its code, kAffineBits, kAffineElems, kAffineZero and
+// affine(block, codes, scales, offsets), as BlockCodec describes them.
 
 #include <cstring>
 
@@ -79,6 +82,13 @@ void decode_block(const uint8_t* bytes, float* out) {
 }
 
 template <typename Codec>
+void affine_block(const uint8_t* bytes, uint8_t* codes, float* scales, float* offsets) {
+  typename Codec::Block block;
+  std::memcpy(&block, bytes, sizeof(block));
+  Codec::affine(block, codes, scales, offsets);
+}
+
+template <typename Codec>
 bool block_is_finite(const uint8_t* bytes) {
   typename Codec::Block block;
   std::memcpy(&block, bytes, sizeof(block));
@@ -87,16 +97,27 @@ bool block_is_finite(const uint8_t* bytes) {
 
 template <typename Codec>
 constexpr BlockCodec codec(int type, std::string_view name, std::string_view summary) {
-  return {.type = type,
-          .name = name,
-          .summary = summary,
-          .elems = Codec::kElems,
-          .block_bytes = sizeof(typename Codec::Block),
-          .together = Codec::kTogether,
-          .largest = Codec::kLargest,
-          .encode = encode_blocks<Codec>,
-          .decode = decode_block<Codec>,
-          .is_finite = block_is_finite<Codec>};
+  BlockCodec c = {.type = type,
+                  .name = name,
+                  .summary = summary,
+                  .elems = Codec::kElems,
+                  .block_bytes = sizeof(typename Codec::Block),
+                  .together = Codec::kTogether,
+                  .largest = Codec::kLargest,
+                  .encode = encode_blocks<Codec>,
+                  .decode = decode_block<Codec>,
+                  .affine = nullptr,
+                  .affine_bits = 0,
+                  .affine_elems = 0,
+                  .affine_zero = -1,
+                  .is_finite = block_is_finite<Codec>};
+  if constexpr (requires { Codec::kAffineBits; }) {
+    c.affine = affine_block<Codec>;
+    c.affine_bits = Codec::kAffineBits;
+    c.affine_elems = Codec::kAffineElems;
+    c.affine_zero = Codec::kAffineZero;
+  }
+  return c;
 }
 
 }  // namespace

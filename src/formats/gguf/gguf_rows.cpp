@@ -32,6 +32,8 @@ namespace {
 
 using gguf::BlockCodec;
 
+constexpr int kFirstId = 100;  // of the rows; ggml's number of the type is added
+
 // FormatRow::detail is the codec of the base set; the others have theirs at the same place.
 const BlockCodec& codec_of(const FormatRow& row) {
   static const std::span<const BlockCodec> fastest =
@@ -39,6 +41,16 @@ const BlockCodec& codec_of(const FormatRow& row) {
   const auto* base = static_cast<const BlockCodec*>(row.detail);
   return fastest[static_cast<size_t>(base - gguf::block_codecs_base().data())];
 }
+
+}  // namespace
+
+const gguf::BlockCodec* gguf::block_codec_of(const Format& format) {
+  const bool is_block =
+      format.row != nullptr && format.row->files == kGgufFile && format.row->id >= kFirstId;
+  return is_block ? &codec_of(*format.row) : nullptr;
+}
+
+namespace {
 
 int64_t blocks_of(const BlockCodec& codec, int64_t cols) {
   return (cols + codec.elems - 1) / codec.elems;
@@ -149,7 +161,7 @@ void decode_block_rows(const PackedMatrix& matrix, int64_t row_begin, int64_t ro
 
 FormatRow row_of(const BlockCodec& codec) {
   FormatRow r;
-  r.id = static_cast<uint16_t>(100 + codec.type);
+  r.id = static_cast<uint16_t>(kFirstId + codec.type);
   r.name = codec.name;
   r.summary = codec.summary;
   r.source = "ggml-org/llama.cpp, ggml/src/ggml-common.h";

@@ -222,6 +222,19 @@ struct ScaledSuper {
       }
     }
   }
+
+  static constexpr int kAffineBits = Layout::kZero == 4 ? 3 : 6;
+  static constexpr int kAffineElems = kScaledSub;
+  static constexpr int kAffineZero = Layout::kZero;
+  static void affine(const Block& block, uint8_t* codes, float* scales, float* offsets) {
+    ScaledParts parts;
+    Layout::unpack(block, parts);
+    std::copy_n(parts.codes, kSuper, codes);
+    for (int j = 0; j < kScaledSubs; ++j) {
+      scales[j] = block.d.to_float() * static_cast<float>(parts.scales[j] - Layout::kScaleZero);
+      offsets[j] = -kAffineZero * scales[j];
+    }
+  }
 };
 
 }  // namespace

@@ -152,6 +152,15 @@ struct Symmetric {
     load_codes(block, codes);
     for (int i = 0; i < kBlock; ++i) out[i] = static_cast<float>(codes[i] - kZero) * d;
   }
+
+  static constexpr int kAffineBits = Bits;
+  static constexpr int kAffineElems = kBlock;
+  static constexpr int kAffineZero = kZero;
+  static void affine(const Block& block, uint8_t* codes, float* scales, float* offsets) {
+    load_codes(block, codes);
+    scales[0] = block.d.to_float();
+    offsets[0] = -kZero * scales[0];
+  }
 };
 
 /// w = d q + m
@@ -207,6 +216,15 @@ struct Affine {
     uint8_t codes[kBlock];
     load_codes(block, codes);
     for (int i = 0; i < kBlock; ++i) out[i] = static_cast<float>(codes[i]) * d + m;
+  }
+
+  static constexpr int kAffineBits = Bits;
+  static constexpr int kAffineElems = kBlock;
+  static constexpr int kAffineZero = -1;
+  static void affine(const Block& block, uint8_t* codes, float* scales, float* offsets) {
+    load_codes(block, codes);
+    scales[0] = block.d.to_float();
+    offsets[0] = block.m.to_float();
   }
 
  private:
@@ -283,6 +301,15 @@ struct Q8_0 {
   static void decode(const Block& block, float* out) {
     const float d = block.d.to_float();
     for (int i = 0; i < kBlock; ++i) out[i] = static_cast<float>(block.q[i]) * d;
+  }
+
+  static constexpr int kAffineBits = 8;
+  static constexpr int kAffineElems = kBlock;
+  static constexpr int kAffineZero = 128;
+  static void affine(const Block& block, uint8_t* codes, float* scales, float* offsets) {
+    for (int i = 0; i < kBlock; ++i) codes[i] = static_cast<uint8_t>(block.q[i] + kAffineZero);
+    scales[0] = block.d.to_float();
+    offsets[0] = -kAffineZero * scales[0];
   }
 };
 

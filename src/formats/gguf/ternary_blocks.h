@@ -153,6 +153,15 @@ struct Ternary {
     Layout::unpack(block, trits);
     for (int i = 0; i < kSuper; ++i) out[i] = static_cast<float>(trits[i] - 1) * d;
   }
+
+  static constexpr int kAffineBits = 2;
+  static constexpr int kAffineElems = kSuper;
+  static constexpr int kAffineZero = 1;
+  static void affine(const Block& block, uint8_t* codes, float* scales, float* offsets) {
+    Layout::unpack(block, codes);
+    scales[0] = block.d.to_float();
+    offsets[0] = -scales[0];
+  }
 };
 
 }  // namespace

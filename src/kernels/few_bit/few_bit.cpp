@@ -114,7 +114,7 @@ class Packer {
 
  private:
   int64_t groups() const {
-    return groups_per_row(matrix_.format, matrix_.cols);
+    return (matrix_.cols + form_.group_elems - 1) / form_.group_elems;
   }
   // The last group of a row may have fewer chunks: it is filled up, so that all are alike.
   int64_t group_chunks() const {

@@ -80,12 +80,17 @@ void check(const char* format, int64_t m, int64_t n, int64_t k, bool with_bias) 
 }
 
 TEST(FewBitGemm, EveryWidthGroupAndShape) {
-  for (const char* format :
-       {"int8/channel",       "int8/g32",      "int7/g64",      "int6/g16",     "int5/g32",
-        "int4/g32",           "int4/g16",      "int4/g48",      "int4/channel", "int4/tensor",
-        "int4/g32:u6",        "int4/g128:f32", "int3/g32",      "int3/g16",     "int2/g64",
-        "uint8/g32",          "uint4/g32",     "uint4/channel", "uint2/g16",    "ternary",
-        "ternary1.6/channel", "binary"}) {
+  for (const char* format : {"int8/channel", "int8/g32",    "int7/g64",
+                             "int6/g16",     "int5/g32",    "int4/g32",
+                             "int4/g16",     "int4/g48",    "int4/channel",
+                             "int4/tensor",  "int4/g32:u6", "int4/g128:f32",
+                             "int3/g32",     "int3/g16",    "int2/g64",
+                             "uint8/g32",    "uint4/g32",   "uint4/channel",
+                             "uint2/g16",    "ternary",     "ternary1.6/channel",
+                             "binary",       "q4_0",        "q4_1",
+                             "q5_1",         "q8_0",        "q2_K",
+                             "q3_K",         "q4_K",        "q5_K",
+                             "q6_K",         "tq1_0",       "tq2_0"}) {
     for (const auto& [n, k] : std::vector<std::pair<int64_t, int64_t>>{
              {16, 32}, {1, 1}, {5, 17}, {33, 172}, {40, 256}}) {
       check(format, 1, n, k, false);
@@ -135,7 +140,8 @@ TEST(FewBitGemm, StridesAreHeeded) {
 }
 
 TEST(FewBitGemm, TakesOnlyAffineFormats) {
-  for (const char* format : {"nf4", "fp8e4m3", "mxfp4", "log4", "q4_K"}) {
+  for (const char* format :
+       {"nf4", "fp8e4m3", "mxfp4", "log4", "iq4_nl", "codebook2", "sherry1.25"}) {
     const PackedMatrix w = packed(format, 16, 256, 1);
     const Result<FewBitGemm> gemm = FewBitGemm::prepare(w, {});
     ASSERT_FALSE(gemm.ok());

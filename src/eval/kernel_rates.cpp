@@ -1,4 +1,4 @@
-#include "eval/kernel_bench.h"
+#include "eval/kernel_rates.h"
 
 #include <algorithm>
 #include <chrono>
