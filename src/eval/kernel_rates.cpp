@@ -85,9 +85,14 @@ Result<std::vector<KernelTiming>> run_few_bit(std::string_view format, const Sha
     while (static_cast<int64_t>(gemms.size()) < copies) gemms.push_back(gemms[0].duplicate());
     std::vector<float> x(static_cast<size_t>(m * shape.k)), y(static_cast<size_t>(m * shape.n));
     Random(2).fill_normal(x, 0, 1);
-    KernelTiming t{
-        "few_bit", std::string(format), std::string(name_of(gemms[0].isa())), m, shape.n, shape.k,
-        threads};
+    KernelTiming t;
+    t.family = "few_bit";
+    t.format = format;
+    t.isa = name_of(gemms[0].isa());
+    t.m = m;
+    t.n = shape.n;
+    t.k = shape.k;
+    t.threads = threads;
     t.seconds = seconds_of(copies, [&](int64_t i) {
       gemms[static_cast<size_t>(i)].run({.m = m, .x = x.data(), .y = y.data()}, threads);
     });
