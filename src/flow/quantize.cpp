@@ -94,7 +94,7 @@ class Run {
     set_threads(static_cast<int>(recipe_.threads));
     report_.input = input;
     report_.scheme = scheme_.name();
-    report_.weight_only = scheme_.weight_format && !needs_data();
+    report_.weight_only = scheme_.weight_format && scheme_.activations == Activations::kFloat;
     report_.target = recipe_.target;
     report_.version = version();
     report_.seed = recipe_.seed;
@@ -187,7 +187,7 @@ class Run {
       if (!found) return misuse("recipe key 'layers.float': the model has no layer '{}'", name);
     }
     for (const LayerPlacement& l : placement_.layers) {
-      std::string reason = report_.weight_only ? "" : float_reason(l);
+      std::string reason = scheme_.weight_format && !needs_data() ? "" : float_reason(l);
       if (recipe_.strict && !reason.empty()) {
         return unsupported("--strict: {} '{}' stays in float: {}", l.op_type, l.name, reason);
       }
@@ -259,18 +259,19 @@ class Run {
     options.search = scheme_.weight_range == "mse";
     options.float_layers = scheme_.float_layers;
     options.importance = importance_;
+    options.int8_activations = scheme_.activations == Activations::kDynamic;
     FEWBIT_ASSIGN(packed_, pack_weights(quantized_.graph, options));
     quantized_.opsets["ai.fewbit"] = 1;
     for (const PackedLayer& layer : packed_) {
-      if (!recipe_.strict || layer.packed()) continue;
-      return unsupported("--strict: the weights of {} '{}' stay in float: {}", layer.op_type,
-                         layer.name, layer.reason);
+      if (!recipe_.strict || (layer.packed() && layer.note.empty())) continue;
+      return unsupported("--strict: {} '{}' stays in float: {}", layer.op_type, layer.name,
+                         layer.packed() ? layer.note : layer.reason);
     }
     return {};
   }
 
   Status quantize() {
-    if (report_.weight_only) {
+    if (scheme_.weight_format && !needs_data()) {
       quantized_ = model_;
       return pack();
     }
@@ -397,7 +398,8 @@ class Run {
       LayerReport layer;
       layer.name = packed.name;
       layer.op_type = packed.op_type;
-      layer.reason = packed.reason;
+      layer.reason = packed.packed() ? packed.note : packed.reason;
+      layer.integer = packed.on_codes;
       describe_packed(packed, layer);
       report_.layers.push_back(std::move(layer));
     }
@@ -412,7 +414,7 @@ class Run {
   }
 
   void list_layers() {
-    if (report_.weight_only) return list_packed_layers();
+    if (scheme_.weight_format && !needs_data()) return list_packed_layers();
     for (const LayerPlacement& placed : placement_.layers) {
       LayerReport layer;
       layer.name = placed.name;

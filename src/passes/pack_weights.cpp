@@ -70,6 +70,7 @@ class Packer {
       }
     }
     FEWBIT_TRY(graph_.sort());
+    if (options_.int8_activations) mark_products();
     return std::move(layers_);
   }
 
@@ -122,6 +123,24 @@ class Packer {
     if (graph_.is_input(weight)) return "its weight is an input of the model";
     if (graph_.is_output(weight)) return "its weight is an output of the model";
     return "";
+  }
+
+  void mark_products() {
+    for (NodeId id : graph_.order()) {
+      Node& node = graph_.node(id);
+      const std::string name = layer_name(graph_, node);
+      auto layer = std::find_if(layers_.begin(), layers_.end(),
+                                [&](const PackedLayer& l) { return l.name == name && l.packed(); });
+      if (layer == layers_.end()) continue;
+      const bool product = node.is("MatMul") || node.is("Gemm");
+      if (product) node.metadata[std::string(kInt8Activations)] = "row";
+      layer->on_codes = reads_codes(graph_, node);
+      if (layer->on_codes) continue;
+      node.metadata.erase(std::string(kInt8Activations));
+      layer->note = product
+                        ? fmt::format("no kernel reads {} in this place", options_.format.name())
+                        : "dynamic quantization covers MatMul and Gemm";
+    }
   }
 
   // The constant has been packed for a layer before this one.

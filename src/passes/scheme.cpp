@@ -6,7 +6,8 @@ namespace fewbit {
 
 std::string QuantScheme::name() const {
   if (weight_format) {
-    return weight_format->name() + (activations == Activations::kStatic ? "+a8" : "");
+    return weight_format->name() + (activations == Activations::kFloat ? "" : "+a8") +
+           (activations == Activations::kDynamic ? ":token" : "");
   }
   std::string text = fmt::format("w{}", weight_bits);
   if (activations != Activations::kFloat) text += fmt::format("a{}", bits_of(activation_type));
@@ -85,6 +86,17 @@ Result<Format> format_of(std::string_view text, int bits) {
                 text);
 }
 
+// ":token" makes 8-bit activations dynamic, one scale per row.
+Result<QuantScheme> with_tokens(QuantScheme scheme, std::string_view text) {
+  if (!scheme.per_token) return scheme;
+  if (scheme.activations != Activations::kStatic) {
+    return misuse(
+        "scheme '{}': :token is of 8-bit activations, as in w4a8:g32:token or int4+a8:token", text);
+  }
+  scheme.activations = Activations::kDynamic;
+  return scheme;
+}
+
 }  // namespace
 
 Result<QuantScheme> parse_scheme(const std::string& text) {
@@ -92,13 +104,16 @@ Result<QuantScheme> parse_scheme(const std::string& text) {
   if (int8) return *int8;
   QuantScheme scheme;
   scheme.activations = Activations::kFloat;
-  if (const std::optional<Head> head = parse_head(split(text, ':').front())) {
+  constexpr std::string_view kToken = ":token";
+  std::string format = text;
+  scheme.per_token = text.size() > kToken.size() && text.ends_with(kToken);
+  if (scheme.per_token) format.resize(format.size() - kToken.size());
+  if (const std::optional<Head> head = parse_head(split(format, ':').front())) {
     if (head->static_activations) scheme.activations = Activations::kStatic;
-    FEWBIT_ASSIGN(scheme.weight_format, format_of(text, head->bits));
-    return scheme;
+    FEWBIT_ASSIGN(scheme.weight_format, format_of(format, head->bits));
+    return with_tokens(std::move(scheme), text);
   }
   constexpr std::string_view kStatic = "+a8";
-  std::string format = text;
   if (format.size() > kStatic.size() && format.ends_with(kStatic)) {
     format.resize(format.size() - kStatic.size());
     scheme.activations = Activations::kStatic;
@@ -116,7 +131,7 @@ Result<QuantScheme> parse_scheme(const std::string& text) {
         text, parsed.error().message());
   }
   scheme.weight_format = *parsed;
-  return scheme;
+  return with_tokens(std::move(scheme), text);
 }
 
 }  // namespace fewbit

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "formats/affine.h"
+
 namespace fewbit {
 
 Result<PackedMatrix> packed_matrix(const Node& node, std::span<const Tensor> parts) {
@@ -30,6 +32,32 @@ Result<PackedMatrix> packed_matrix(const Graph& graph, const Node& node) {
     parts.push_back(*part);
   }
   return packed_matrix(node, parts);
+}
+
+bool reads_codes(const Graph& graph, const Node& node) {
+  const bool gemm = node.is("Gemm");
+  if (!gemm && !node.is("MatMul")) return false;
+  if (node.metadata.count(std::string(kInt8Activations)) == 0 || node.input(1) == kNone)
+    return false;
+  const NodeId producer = graph.value(node.input(1)).producer;
+  if (producer == kNone || !is_decode(graph.node(producer))) return false;
+  const Node& decode = graph.node(producer);
+  const Result<Format> format = parse_format(decode.get_string("format", ""));
+  const std::vector<int64_t> dims = decode.get_ints("dims");
+  if (!format.ok() || dims.size() != 2 ||
+      !affine_form(*format, decode.get_int("cols", 0)).has_value()) {
+    return false;
+  }
+  const bool transposed = decode.get_int("transposed", 0) != 0;
+  if (!gemm) return transposed;
+  if (node.get_float("alpha", 1) != 1 || node.get_float("beta", 1) != 1 ||
+      node.get_int("transA", 0) != 0 || transposed != (node.get_int("transB", 0) == 0)) {
+    return false;
+  }
+  if (node.input(2) == kNone) return true;
+  const Tensor* bias = graph.constant(node.input(2));
+  return bias != nullptr && bias->type() == DType::kFloat32 && bias->rank() >= 1 &&
+         bias->elements() == decode.get_int("rows", 0) && bias->dims().back() == bias->elements();
 }
 
 Node decode_node(const PackedMatrix& matrix, const Dims& dims, bool transposed) {

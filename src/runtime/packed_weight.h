@@ -20,6 +20,15 @@ inline bool is_decode(const Node& node) {
   return node.is("Decode", "ai.fewbit");
 }
 
+/// The key under which a MatMul or Gemm says in its metadata that its activations may be rounded to
+/// int8, with one scale per row of the activations, when it runs: then kernels multiply the codes.
+inline constexpr std::string_view kInt8Activations = "ai.fewbit.int8_activations";
+
+/// The node is a product that is marked so and whose weights a kernel can read as codes: affine
+/// (formats/affine.h), a matrix that lies as the product wants it, with nothing else in the way
+/// (alpha, beta, transA; a bias that is no constant row).
+bool reads_codes(const Graph& graph, const Node& node);
+
 /// The matrix of a Decode node. Errors (kBadInput) name the node: unknown format, parts that do not
 /// fit.
 Result<PackedMatrix> packed_matrix(const Node& node, std::span<const Tensor> parts);

@@ -9,6 +9,7 @@ namespace fewbit::lower {
 
 std::span<const LowerRow> alias_rows();  ///< operators that move no bytes
 std::span<const LowerRow> binary_rows();
+std::span<const LowerRow> few_bit_product_rows();
 std::span<const LowerRow> float_conv_rows();
 std::span<const LowerRow> float_product_rows();
 std::span<const LowerRow> int8_conv_rows();

@@ -1,5 +1,6 @@
 #include "graph/infer.h"
 #include "runtime/interpreter.h"
+#include "runtime/packed_weight.h"
 #include "runtime/rewrite/rewrite.h"
 
 namespace fewbit {
@@ -22,6 +23,12 @@ bool needs_only_shape(const Node& node) {
   return node.is("Shape") || node.is("Size");
 }
 
+bool codes_are_read(const Graph& graph, const Node& decode) {
+  const std::vector<NodeId> readers = graph.consumers(decode.output(0));
+  return std::any_of(readers.begin(), readers.end(),
+                     [&](NodeId id) { return reads_codes(graph, graph.node(id)); });
+}
+
 }  // namespace
 
 Result<bool> fold_node(Graph& graph, NodeId id, const RewriteContext& context,
@@ -30,6 +37,7 @@ Result<bool> fold_node(Graph& graph, NodeId id, const RewriteContext& context,
   const OpRow* row = find_op(node);
   if (row == nullptr || !row->deterministic || has_subgraph(node)) return false;
   if (node.is("DequantizeLinear") && keep_dequantize) return false;
+  if (is_decode(node) && codes_are_read(graph, node)) return false;
   std::vector<RuntimeValue> inputs;
   int64_t input_bytes = 0;
   for (ValueId in : node.inputs) {
@@ -56,7 +64,7 @@ Result<bool> fold_node(Graph& graph, NodeId id, const RewriteContext& context,
     auto elements = checked_elements(*dims, graph.value(out).type.elem);
     if (!elements.ok()) return std::move(elements).error().with_context(node.label());
     int64_t bytes = bytes_of(graph.value(out).type.elem, *elements);
-    if (bytes > kMaxGrownBytes && bytes > 2 * input_bytes && !node.is("Decode", "ai.fewbit")) {
+    if (bytes > kMaxGrownBytes && bytes > 2 * input_bytes && !is_decode(node)) {
       return false;
     }
   }

@@ -1,0 +1,75 @@
+// MatMul and Gemm with weights in few bits and activations rounded to int8 for each row -> the
+// few_bit kernels, which read the codes. Only where the model says so (kInt8Activations): rounding
+// activations changes what a network answers.
+
+#include "kernels/few_bit/few_bit.h"
+#include "runtime/lower/call_step.h"
+#include "runtime/lower/tables.h"
+#include "runtime/packed_weight.h"
+
+namespace fewbit::lower {
+namespace {
+
+bool is_static_float(const Lowering& lowering, ValueId value) {
+  return value != kNone && lowering.is_static(value) && lowering.type(value) == DType::kFloat32;
+}
+
+// This node runs on the codes of its weights with the shapes that the plan has.
+bool runs_on_codes(const Lowering& lowering, const Node& node) {
+  const Graph& graph = lowering.graph();
+  if (!reads_codes(graph, node)) return false;
+  if (!is_static_float(lowering, node.input(0)) || !is_static_float(lowering, node.output(0))) {
+    return false;
+  }
+  return !lowering.dims(node.input(0)).empty() && elements_of(lowering.dims(node.output(0))) > 0;
+}
+
+Result<bool> lower_few_bit_product(Lowering& lowering, const Node& node) {
+  if (!runs_on_codes(lowering, node)) return false;
+  const Graph& graph = lowering.graph();
+  const Node& decode = graph.node(graph.value(node.input(1)).producer);
+  FEWBIT_ASSIGN(const PackedMatrix matrix, packed_matrix(graph, decode));
+  std::vector<float> bias;
+  if (const Tensor* c = graph.constant(node.input(2)); c != nullptr) {
+    bias.assign(c->span<float>().begin(), c->span<float>().end());
+  }
+  FEWBIT_ASSIGN(const FewBitGemm gemm, FewBitGemm::prepare(matrix, bias));
+  const int64_t rows = elements_of(lowering.dims(node.input(0))) / matrix.cols;
+  const int threads = lowering.threads();
+  const SlotId x = lowering.use(node.input(0), Layout::kPlain);
+  const SlotId y = lowering.define(node.output(0), Layout::kPlain);
+  auto step = call_step(fmt::format("few_bit/{}/{}", name_of(gemm.isa()), matrix.format.name()),
+                        {x}, {y}, [=](Frame& frame) -> Status {
+                          gemm.run({.m = rows,
+                                    .x = static_cast<const float*>(frame.in(x)),
+                                    .y = static_cast<float*>(frame.out(y))},
+                                   threads);
+                          return {};
+                        });
+  step->macs = rows * matrix.rows * matrix.cols;
+  step->weight_bytes = gemm.packed_bytes();
+  lowering.add(std::move(step), node);
+  return true;
+}
+
+// Nobody needs the floats of weights whose readers all take the codes.
+Result<bool> lower_decode(Lowering& lowering, const Node& node) {
+  const Graph& graph = lowering.graph();
+  if (graph.is_output(node.output(0)) || lowering.is_watched(node.output(0))) return false;
+  for (NodeId reader : lowering.uses().consumers[static_cast<size_t>(node.output(0))]) {
+    if (!runs_on_codes(lowering, graph.node(reader))) return false;
+  }
+  return true;
+}
+
+constexpr LowerRow kRows[] = {{"ai.fewbit", "Decode", lower_decode},
+                              {"", "MatMul", lower_few_bit_product},
+                              {"", "Gemm", lower_few_bit_product}};
+
+}  // namespace
+
+std::span<const LowerRow> few_bit_product_rows() {
+  return kRows;
+}
+
+}  // namespace fewbit::lower
