@@ -167,6 +167,38 @@ TEST(PackWeights, ImportanceIsHeeded) {
   EXPECT_LT(error_of_first_column(true), 0.5 * error_of_first_column(false));
 }
 
+// Products with int8 activations: the kernels read the codes, nothing is decoded, and the answer is
+// that of the decoded weights but for the rounding of activations.
+TEST(PackWeights, MarkedProductsRunOnCodes) {
+  for (const char* format : {"int4/g32", "uint4/g16", "int8/channel", "q4_K", "ternary"}) {
+    Model plain = all_layers();
+    pack(plain, format);
+    Model model = all_layers();
+    PackOptions options;
+    options.format = *parse_format(format);
+    options.int8_activations = true;
+    const auto layers = pack_weights(model.graph, options);
+    ASSERT_TRUE(layers.ok());
+    model.opsets["ai.fewbit"] = 1;
+    // The plain MatMul, and both Gemms; not Conv, Gather, or the batched MatMul.
+    int on_codes = 0;
+    for (const PackedLayer& layer : *layers) {
+      on_codes += layer.on_codes ? 1 : 0;
+      EXPECT_EQ(layer.on_codes, layer.note.empty()) << layer.name;
+    }
+    EXPECT_EQ(on_codes, 3) << format;
+    const std::vector<Tensor> wanted = run(plain);
+    const std::vector<Tensor> found = run(model);
+    const double difference = largest_difference(wanted, found);
+    EXPECT_GT(difference, 0) << format;
+    double largest = 0;
+    for (const Tensor& t : wanted) {
+      for (const float v : t.span<float>()) largest = std::max(largest, std::abs(double{v}));
+    }
+    EXPECT_LT(difference, 0.03 * largest) << format;
+  }
+}
+
 // Values do not change on their way into ONNX's operators, whatever the type, group and direction.
 TEST(ExportOnnx, KeepsEveryValue) {
   for (const char* format : {"int8",         "int8/g32",      "int7/g16",    "int4/g32",

@@ -55,8 +55,16 @@ TEST(Scheme, FormatsAreSchemes) {
     EXPECT_EQ(parse_scheme(name)->name(), name);
   }
   EXPECT_FALSE(parse_scheme("w8:tensor")->weight_format.has_value());
-  for (const char* text : {"w4:g24", "w4:g32:g64", "w4:asym:asym", "w4a8:token", "w1", "w9", "w4a4",
-                           "int4/g24", "nf4+a4", "w4:g32:u6"}) {
+  const auto token = parse_scheme("w4a8:g32:token");
+  ASSERT_TRUE(token.ok());
+  EXPECT_EQ(token->name(), "int4/g32+a8:token");
+  EXPECT_EQ(token->activations, Activations::kDynamic);
+  EXPECT_TRUE(token->per_token);
+  EXPECT_EQ(parse_scheme("int4/g32+a8:token")->name(), token->name());
+  EXPECT_FALSE(parse_scheme("w4:g32:token").ok());
+  EXPECT_FALSE(parse_scheme("nf4:token").ok());
+  for (const char* text : {"w4:g24", "w4:g32:g64", "w4:asym:asym", "w1", "w9", "w4a4", "int4/g24",
+                           "nf4+a4", "w4:g32:u6"}) {
     EXPECT_FALSE(parse_scheme(text).ok()) << text;
   }
 }

@@ -48,9 +48,12 @@ std::string accuracy_line(const char* name, const AccuracyReport& a) {
 std::string summary_line(const QuantizeReport& r) {
   std::string line = r.scheme + ": ";
   if (r.packed_layers() > 0) {
-    line +=
-        fmt::format("weights of {} layers in {:.3f} bits each, decoded to float32 when loaded; ",
-                    r.packed_layers(), r.packed_bits_per_weight());
+    const int64_t decoded =
+        std::count_if(r.layers.begin(), r.layers.end(),
+                      [](const LayerReport& l) { return l.packed && !l.integer; });
+    line += fmt::format("weights of {} layers in {:.3f} bits each, ", r.packed_layers(),
+                        r.packed_bits_per_weight());
+    if (decoded > 0) line += fmt::format("{} decoded to float32 when loaded; ", decoded);
   }
   if (!r.weight_only) line += fmt::format("{} layers on integers, ", r.integer_layers());
   line += fmt::format("{} in float", r.fallbacks());

@@ -271,6 +271,10 @@ Result<FewBitGemm> FewBitGemm::prepare(const PackedMatrix& matrix, std::span<con
 
 void FewBitGemm::run(const FewBitCall& call, int threads) const {
   const Impl& impl = *impl_;
+  // Waking a thread takes microseconds, in which another multiplies this much.
+  constexpr int64_t kMacsPerThread = int64_t{1} << 18;
+  threads = static_cast<int>(
+      std::clamp<int64_t>(call.m * impl.n * impl.k / kMacsPerThread, 1, std::max(threads, 1)));
   const Layout& layout = impl.layout;
   const int64_t x_stride = call.x_stride > 0 ? call.x_stride : impl.k;
   const int64_t y_stride = call.y_stride > 0 ? call.y_stride : impl.n;
