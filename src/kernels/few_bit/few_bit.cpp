@@ -3,6 +3,8 @@
 #include <omp.h>
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -226,16 +228,22 @@ struct QuantizedRows {
 
 void quantize_row(const float* x, const FewBitGemm::Impl& impl, int64_t m, int64_t width,
                   QuantizedRows& out) {
-  float largest = 0;
-  for (int64_t k = 0; k < impl.k; ++k) largest = std::max(largest, std::fabs(x[k]));
-  bool finite = true;  // max drops NaN
-  for (int64_t k = 0; k < impl.k; ++k) finite = finite && std::isfinite(x[k]);
-  int8_t* q = out.q.data() + m * width;
-  const float scale = largest / 127.0F;
-  const bool usable = finite && scale >= std::numeric_limits<float>::min();
-  const float inverse = usable ? 1.0F / scale : 0.0F;
+  // Magnitudes compare as their bits do; infinity and NaN have the largest.
+  uint32_t largest_bits = 0;
   for (int64_t k = 0; k < impl.k; ++k) {
-    q[k] = static_cast<int8_t>(usable ? std::nearbyintf(x[k] * inverse) : 0.0F);
+    largest_bits = std::max(largest_bits, std::bit_cast<uint32_t>(x[k]) & 0x7fffffffU);
+  }
+  const bool finite = largest_bits < 0x7f800000U;
+  const float scale = finite ? std::bit_cast<float>(largest_bits) / 127.0F : 0.0F;
+  const bool usable = scale >= std::numeric_limits<float>::min();
+  const float inverse = usable ? 1.0F / scale : 0.0F;
+  int8_t* q = out.q.data() + m * width;
+  if (usable) {
+    constexpr float kRounder =
+        12582912.0F;  // 1.5 * 2^23: its sum with a small number is an integer
+    for (int64_t k = 0; k < impl.k; ++k) {
+      q[k] = static_cast<int8_t>(static_cast<int32_t>((x[k] * inverse + kRounder) - kRounder));
+    }
   }
   out.scale[static_cast<size_t>(m)] =
       finite ? (usable ? scale : 0.0F) : std::numeric_limits<float>::quiet_NaN();
