@@ -99,7 +99,10 @@ class Packer {
     layout.bits = form_.bits;
     // Groups of an odd multiple of 16 are taken as groups of 16 that repeat their scale.
     const bool whole_chunks = form_.group_elems % kChunk == 0 || form_.group_elems >= matrix_.cols;
-    impl_.group_elems = whole_chunks ? (form_.group_elems + kChunk - 1) / kChunk * kChunk : 16;
+    // Longer groups are taken in parts, so that 255 * 127 * elements stays within int32.
+    constexpr int64_t kLongestGroup = 32768;
+    const int64_t rounded = (form_.group_elems + kChunk - 1) / kChunk * kChunk;
+    impl_.group_elems = whole_chunks ? std::min(rounded, kLongestGroup) : 16;
     layout.chunks_per_group = whole_chunks ? group_chunks() : 0;
     layout.groups = (matrix_.cols + impl_.group_elems - 1) / impl_.group_elems;
     layout.offsets = !form_.zero;

@@ -105,6 +105,21 @@ TEST(FewBitGemm, ManyRows) {
     check(format, 70, 200, 320, true);
 }
 
+// One group of 70,000 equal products would leave int32.
+TEST(FewBitGemm, LongRowsDoNotOverflow) {
+  constexpr int64_t k = 70'000;
+  const std::vector<float> w(k, 1.0F);
+  const std::vector<float> x(k, 1.0F);
+  const PackedMatrix matrix = *encode(*parse_format("uint8/channel"), {w, 1, k, {}});
+  for (const Isa isa : kAllIsas) {
+    if (!isa_runs_here(isa)) continue;
+    const Result<FewBitGemm> gemm = FewBitGemm::prepare(matrix, {}, isa);
+    float y = 0;
+    gemm->run({.m = 1, .x = x.data(), .y = &y}, 1);
+    EXPECT_NEAR(y, 70'000.0F, 0.5F) << name_of(isa);
+  }
+}
+
 TEST(FewBitGemm, RowsOfZerosAndOfNaN) {
   const PackedMatrix w = packed("int4/g32", 20, 64, 1);
   const std::vector<float> bias(20, 0.5F);
