@@ -136,7 +136,7 @@ void panel(const PanelJob& job, const uint8_t* first, int64_t stream_panels, flo
         advance(chunk_bytes);
       }
       finish_group<V, M, P>(p, 0, layout, a, g, sum, total);
-      for (int s = 0; s < P; ++s) p[s] += vector_bytes;
+      advance(vector_bytes);
     }
   }
   for (int s = 0; s < P; ++s) {
