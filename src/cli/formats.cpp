@@ -5,8 +5,10 @@
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/common.h"
+#include "formats/affine.h"
 #include "formats/format.h"
 #include "formats/weight_sources.h"
+#include "kernels/few_bit/few_bit.h"
 #include "numerics/error_stats.h"
 #include "report/table.h"
 
@@ -37,8 +39,14 @@ std::vector<std::string> files_of(const FormatRow& row) {
   return files;
 }
 
-// No kernel reads these formats yet: all are decoded when a model is loaded.
-constexpr std::string_view kRunsAs = "float32, decoded";
+// What multiplies such weights on this processor. Codes are read where activations are int8
+// (schemes with +a8:token); otherwise, and without a kernel, weights are decoded when a model
+// loads.
+std::string runs_as(const Format& format) {
+  if (!affine_form(format, kCols)) return "float32, decoded";
+  const Result<Isa> isa = few_bit_isa();
+  return isa.ok() ? fmt::format("few_bit/{} x int8, float32", name_of(*isa)) : "float32, decoded";
+}
 
 std::string choices_of(const FormatRow& row) {
   std::vector<std::string> parts;
@@ -88,7 +96,7 @@ Json json_of(const Line& line) {
           {"bits_per_weight", line.bits},
           {"gaussian_sqnr_db", line.gaussian_db},
           {"heavy_tailed_sqnr_db", line.heavy_db},
-          {"runs_as", std::string(kRunsAs)},
+          {"runs_as", runs_as(line.format)},
           {"files", files_of(row)},
           {"parts_4096x4096", parts}};
 }
@@ -103,8 +111,8 @@ std::string details_of(const Line& line) {
                       kCols);
   text += fmt::format("  error    {:.2f} dB on Gaussian weights, {:.2f} dB on heavy-tailed ones\n",
                       line.gaussian_db, line.heavy_db);
-  text +=
-      fmt::format("  runs as  {}\n  files    {}\n  parts\n", kRunsAs, join(files_of(row), ", "));
+  text += fmt::format("  runs as  {}\n  files    {}\n  parts\n", runs_as(line.format),
+                      join(files_of(row), ", "));
   for (const PartSpec& part : parts_of(line.format, kRows, kCols)) {
     text += fmt::format("    {:<14} {}{}\n", part.name, name_of(part.type), to_string(part.dims));
   }
@@ -135,7 +143,7 @@ Status formats(const Options& o) {
   for (const Line& line : lines) {
     table.row({line.format.name(), std::string(line.format.row->summary),
                fmt::format("{:.3f}", line.bits), fmt::format("{:.2f}", line.gaussian_db),
-               fmt::format("{:.2f}", line.heavy_db), std::string(kRunsAs),
+               fmt::format("{:.2f}", line.heavy_db), runs_as(line.format),
                join(files_of(*line.format.row), " ")});
   }
   text = table.print(terminal_columns());

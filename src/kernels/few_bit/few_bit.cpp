@@ -52,6 +52,11 @@ std::span<const Row* const> all_rows() {
 
 }  // namespace few_bit
 
+Result<Isa> few_bit_isa() {
+  FEWBIT_ASSIGN(const few_bit::Row* row, few_bit::find_row(std::nullopt));
+  return row->isa;
+}
+
 using few_bit::Layout;
 
 struct FewBitGemm::Impl {

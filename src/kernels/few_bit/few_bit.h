@@ -35,6 +35,9 @@
 
 namespace fewbit {
 
+/// The instruction set that prepare takes where none is asked for: that of the fastest row.
+Result<Isa> few_bit_isa();
+
 struct FewBitCall {
   int64_t m = 0;
   const float* x = nullptr;  ///< [m, k], rows x_stride elements apart
