@@ -12,10 +12,10 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-struct Shape {
+struct MatrixShape {
   int64_t n, k;
 };
-constexpr Shape kShapes[] = {{4096, 4096}, {11008, 4096}, {2048, 2048}, {1536, 576}};
+constexpr MatrixShape kShapes[] = {{4096, 4096}, {11008, 4096}, {2048, 2048}, {1536, 576}};
 constexpr int64_t kRowCounts[] = {1, 4, 16, 512};
 constexpr int64_t kManyRows = 64;  // from here on products, not memory, take the time
 
@@ -28,7 +28,7 @@ constexpr int kLeastPasses = 5;
 struct Family {
   std::string_view name;
   std::vector<std::string_view> formats;
-  Result<std::vector<KernelTiming>> (*run)(std::string_view format, const Shape& shape,
+  Result<std::vector<KernelTiming>> (*run)(std::string_view format, const MatrixShape& shape,
                                            const std::vector<int64_t>& row_counts,
                                            const KernelLimits& limits, int threads);
 };
@@ -68,7 +68,7 @@ void rate(KernelTiming& t, int64_t packed_bytes, const KernelLimits& limits) {
   }
 }
 
-Result<std::vector<KernelTiming>> run_few_bit(std::string_view format, const Shape& shape,
+Result<std::vector<KernelTiming>> run_few_bit(std::string_view format, const MatrixShape& shape,
                                               const std::vector<int64_t>& row_counts,
                                               const KernelLimits& limits, int threads) {
   std::vector<float> w(static_cast<size_t>(shape.n * shape.k));
@@ -119,7 +119,7 @@ Result<KernelBench> bench_kernels(const KernelBenchOptions& options,
   KernelBench bench;
   for (const Family& family : families()) {
     for (const std::string_view format : family.formats) {
-      for (const Shape& shape : kShapes) {
+      for (const MatrixShape& shape : kShapes) {
         const auto name = [&](int64_t m) {
           return fmt::format("{}/{}/{}x{}x{}", family.name, format, m, shape.n, shape.k);
         };
