@@ -65,7 +65,6 @@ class Run {
     FEWBIT_TRY(load(input));
     // What cannot be written is found before the work, not after it.
     if (auto file = AtomicFile::create(output); !file.ok()) return std::move(file).error();
-    FEWBIT_TRY(kind_of_name(output));
     FEWBIT_TRY(prepare_graph());
     FEWBIT_TRY(plan());
     FEWBIT_TRY(calibrate());
@@ -79,6 +78,8 @@ class Run {
 
  private:
   bool needs_data() const { return scheme_.activations == Activations::kStatic; }
+  // Weights go into a format, and no value gets a quantizer.
+  bool packs_only() const { return scheme_.weight_format && !needs_data(); }
 
   SessionOptions session_options() const {
     SessionOptions options;
@@ -187,7 +188,7 @@ class Run {
       if (!found) return misuse("recipe key 'layers.float': the model has no layer '{}'", name);
     }
     for (const LayerPlacement& l : placement_.layers) {
-      std::string reason = scheme_.weight_format && !needs_data() ? "" : float_reason(l);
+      std::string reason = packs_only() ? "" : float_reason(l);
       if (recipe_.strict && !reason.empty()) {
         return unsupported("--strict: {} '{}' stays in float: {}", l.op_type, l.name, reason);
       }
@@ -271,7 +272,7 @@ class Run {
   }
 
   Status quantize() {
-    if (scheme_.weight_format && !needs_data()) {
+    if (packs_only()) {
       quantized_ = model_;
       return pack();
     }
@@ -414,7 +415,7 @@ class Run {
   }
 
   void list_layers() {
-    if (scheme_.weight_format && !needs_data()) return list_packed_layers();
+    if (packs_only()) return list_packed_layers();
     for (const LayerPlacement& placed : placement_.layers) {
       LayerReport layer;
       layer.name = placed.name;
