@@ -85,26 +85,22 @@ Unpacked unpack(const PackedMatrix& m) {
 template <typename T>
 std::vector<T> transposed(const std::vector<T>& in, int64_t batch, int64_t rows, int64_t cols) {
   std::vector<T> out(in.size());
-  for (int64_t b = 0; b < batch; ++b) {
-    for (int64_t r = 0; r < rows; ++r) {
-      for (int64_t c = 0; c < cols; ++c) {
-        out[static_cast<size_t>((b * cols + c) * rows + r)] =
-            in[static_cast<size_t>((b * rows + r) * cols + c)];
-      }
-    }
-  }
+  transpose_matrices(in.data(), batch, rows, cols, out.data());
   return out;
 }
 
-// Codes, one per byte, as a tensor of `type`.
+// Codes, one per byte, low bits first into `bytes`, which are zero.
+void pack_codes(const std::vector<uint8_t>& codes, int bits, uint8_t* bytes) {
+  for (size_t i = 0; i < codes.size(); ++i) {
+    if (bits == 2) set_packed_code<2>(bytes, i, codes[i]);
+    if (bits == 4) set_packed_code<4>(bytes, i, codes[i]);
+    if (bits == 8) bytes[i] = codes[i];
+  }
+}
+
 Tensor code_tensor(DType type, const Dims& dims, const std::vector<uint8_t>& codes) {
   Tensor out = Tensor::zeros(type, dims);
-  auto* bytes = out.data<uint8_t>();
-  for (size_t i = 0; i < codes.size(); ++i) {
-    if (bits_of(type) == 2) set_packed_code<2>(bytes, i, codes[i]);
-    if (bits_of(type) == 4) set_packed_code<4>(bytes, i, codes[i]);
-    if (bits_of(type) == 8) bytes[i] = codes[i];
-  }
+  pack_codes(codes, bits_of(type), out.data<uint8_t>());
   return out;
 }
 
@@ -131,10 +127,10 @@ class Exporter {
     stem_ = graph_.value(graph_.node(id).input(0)).name;
     stem_ = stem_.substr(0, stem_.rfind('.'));
     const ValueId out = graph_.node(id).output(0);
-    const std::string out_name = graph_.value(out).name;
     if (leveled_of(matrix.format) == nullptr) {  // fp16, bf16: one part
       graph_.remove_node(id);
-      return write_cast(matrix, dims, is_transposed, out);
+      write_cast(matrix, dims, is_transposed, out);
+      return {};
     }
     const Carrier carrier = widened(*carrier_of(matrix.format), is_transposed);
     const Unpacked u = unpack(matrix);
@@ -170,7 +166,7 @@ class Exporter {
     return graph_.add_node(std::move(node));
   }
 
-  Status write_cast(const PackedMatrix& m, const Dims& dims, bool is_transposed, ValueId out) {
+  void write_cast(const PackedMatrix& m, const Dims& dims, bool is_transposed, ValueId out) {
     Tensor values = m.parts[0].reshaped(dims);
     if (is_transposed) {
       const int64_t rows = dims.back();
@@ -182,7 +178,6 @@ class Exporter {
     }
     const NodeId id = add("Cast", {constant("values", values)}, out);
     graph_.node(id).attributes["to"] = static_cast<int64_t>(DType::kFloat32);
-    return {};
   }
 
   // ONNX's codes are the levels themselves, unless there is a zero-point or they are floats.
@@ -278,12 +273,8 @@ class Exporter {
   bool is_product(NodeId id, ValueId weight, bool is_transposed) const {
     const Node& node = graph_.node(id);
     if (node.input(1) != weight || node.input(0) == weight || node.input(2) == weight) return false;
-    if (node.is("MatMul")) return is_transposed;
-    if (!node.is("Gemm") || node.get_int("transA", 0) != 0 || node.get_float("alpha", 1) != 1 ||
-        node.get_float("beta", 1) != 1) {
-      return false;
-    }
-    if ((node.get_int("transB", 0) == 0) != is_transposed) return false;
+    if (!is_plain_product(node, is_transposed)) return false;
+    if (node.is("MatMul")) return true;
     const Tensor* bias = graph_.constant(node.input(2));
     return node.input(2) == kNone || (bias != nullptr && bias->rank() == 1);
   }
@@ -303,8 +294,8 @@ class Exporter {
       std::copy_n(u.codes.begin() + r * m.cols, m.cols, row.begin());
       const std::vector<uint8_t> zero_row(u.zeros.begin() + r * u.groups,
                                           u.zeros.begin() + (r + 1) * u.groups);
-      pack(row, bits, b.data<uint8_t>() + r * row_bytes);
-      pack(zero_row, bits, zeros.data<uint8_t>() + r * zero_bytes);
+      pack_codes(row, bits, b.data<uint8_t>() + r * row_bytes);
+      pack_codes(zero_row, bits, zeros.data<uint8_t>() + r * zero_bytes);
     }
     std::vector<ValueId> inputs = {
         constant("nbits", std::move(b)),
@@ -312,14 +303,6 @@ class Exporter {
     const bool has_zeros = leveled_of(m.format)->grid.zero_point;
     inputs.push_back(has_zeros ? constant("nbits_zero_point", std::move(zeros)) : kNone);
     return inputs;
-  }
-
-  static void pack(const std::vector<uint8_t>& codes, int bits, uint8_t* bytes) {
-    for (size_t i = 0; i < codes.size(); ++i) {
-      if (bits == 2) set_packed_code<2>(bytes, i, codes[i]);
-      if (bits == 4) set_packed_code<4>(bytes, i, codes[i]);
-      if (bits == 8) bytes[i] = codes[i];
-    }
   }
 
   void replace_product(NodeId id, const PackedMatrix& m, int bits,

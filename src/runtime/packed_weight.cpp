@@ -1,7 +1,5 @@
 #include "runtime/packed_weight.h"
 
-#include <algorithm>
-
 #include "formats/affine.h"
 
 namespace fewbit {
@@ -34,9 +32,13 @@ Result<PackedMatrix> packed_matrix(const Graph& graph, const Node& node) {
   return packed_matrix(node, parts);
 }
 
+bool is_plain_product(const Node& node, bool transposed) {
+  if (node.is("MatMul")) return transposed;
+  return node.is("Gemm") && node.get_float("alpha", 1) == 1 && node.get_float("beta", 1) == 1 &&
+         node.get_int("transA", 0) == 0 && transposed == (node.get_int("transB", 0) == 0);
+}
+
 bool reads_codes(const Graph& graph, const Node& node) {
-  const bool gemm = node.is("Gemm");
-  if (!gemm && !node.is("MatMul")) return false;
   if (node.metadata.count(std::string(kInt8Activations)) == 0 || node.input(1) == kNone)
     return false;
   const NodeId producer = graph.value(node.input(1)).producer;
@@ -48,12 +50,7 @@ bool reads_codes(const Graph& graph, const Node& node) {
       !affine_form(*format, decode.get_int("cols", 0)).has_value()) {
     return false;
   }
-  const bool transposed = decode.get_int("transposed", 0) != 0;
-  if (!gemm) return transposed;
-  if (node.get_float("alpha", 1) != 1 || node.get_float("beta", 1) != 1 ||
-      node.get_int("transA", 0) != 0 || transposed != (node.get_int("transB", 0) == 0)) {
-    return false;
-  }
+  if (!is_plain_product(node, decode.get_int("transposed", 0) != 0)) return false;
   if (node.input(2) == kNone) return true;
   const Tensor* bias = graph.constant(node.input(2));
   return bias != nullptr && bias->type() == DType::kFloat32 && bias->rank() >= 1 &&
@@ -71,21 +68,6 @@ Node decode_node(const PackedMatrix& matrix, const Dims& dims, bool transposed) 
   node.attributes["dims"] = dims;
   if (transposed) node.attributes["transposed"] = int64_t{1};
   return node;
-}
-
-void transpose_matrices(const float* in, int64_t batch, int64_t rows, int64_t cols, float* out) {
-  constexpr int64_t kBlock = 32;  // both sides stay in the cache
-  for (int64_t b = 0; b < batch; ++b, in += rows * cols, out += rows * cols) {
-    for (int64_t r0 = 0; r0 < rows; r0 += kBlock) {
-      for (int64_t c0 = 0; c0 < cols; c0 += kBlock) {
-        for (int64_t r = r0; r < std::min(r0 + kBlock, rows); ++r) {
-          for (int64_t c = c0; c < std::min(c0 + kBlock, cols); ++c) {
-            out[c * rows + r] = in[r * cols + c];
-          }
-        }
-      }
-    }
-  }
 }
 
 void decode_tensor(const PackedMatrix& matrix, bool transposed, Tensor& out) {

@@ -8,6 +8,7 @@
 //   transposed  is 1: then the matrix holds the output with its last two dimensions exchanged, as
 //               MatMul's [K, N] with groups along K is [N, K]
 
+#include <algorithm>
 #include <span>
 
 #include "base/result.h"
@@ -23,6 +24,10 @@ inline bool is_decode(const Node& node) {
 /// The key under which a MatMul or Gemm says in its metadata that its activations may be rounded to
 /// int8, with one scale per row of the activations, when it runs: then kernels multiply the codes.
 inline constexpr std::string_view kInt8Activations = "ai.fewbit.int8_activations";
+
+/// MatMul, or Gemm without alpha, beta or transA, whose second input is the transpose of a packed
+/// matrix (`transposed`) or that matrix as it is.
+bool is_plain_product(const Node& node, bool transposed);
 
 /// The node is a product that is marked so and whose weights a kernel can read as codes: affine
 /// (formats/affine.h), a matrix that lies as the product wants it, with nothing else in the way
@@ -43,6 +48,20 @@ Node decode_node(const PackedMatrix& matrix, const Dims& dims, bool transposed);
 void decode_tensor(const PackedMatrix& matrix, bool transposed, Tensor& out);
 
 /// Exchanges the last two dimensions: in [batch, rows, cols] -> out [batch, cols, rows].
-void transpose_matrices(const float* in, int64_t batch, int64_t rows, int64_t cols, float* out);
+template <typename T>
+void transpose_matrices(const T* in, int64_t batch, int64_t rows, int64_t cols, T* out) {
+  constexpr int64_t kBlock = 32;  // both sides stay in the cache
+  for (int64_t b = 0; b < batch; ++b, in += rows * cols, out += rows * cols) {
+    for (int64_t r0 = 0; r0 < rows; r0 += kBlock) {
+      for (int64_t c0 = 0; c0 < cols; c0 += kBlock) {
+        for (int64_t r = r0; r < std::min(r0 + kBlock, rows); ++r) {
+          for (int64_t c = c0; c < std::min(c0 + kBlock, cols); ++c) {
+            out[c * rows + r] = in[r * cols + c];
+          }
+        }
+      }
+    }
+  }
+}
 
 }  // namespace fewbit
