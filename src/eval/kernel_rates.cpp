@@ -1,9 +1,9 @@
 #include "eval/kernel_rates.h"
 
-#include <algorithm>
 #include <chrono>
 
 #include "base/random.h"
+#include "eval/latency.h"
 #include "formats/format.h"
 #include "kernels/few_bit/few_bit.h"
 
@@ -33,12 +33,6 @@ struct Family {
                                            const KernelLimits& limits, int threads);
 };
 
-double median(std::vector<double> values) {
-  std::nth_element(values.begin(), values.begin() + static_cast<int64_t>(values.size() / 2),
-                   values.end());
-  return values[values.size() / 2];
-}
-
 // Seconds of one call of `work(i)`, i counting up, as the median over passes of `calls` calls.
 double seconds_of(int64_t calls, const std::function<void(int64_t)>& work) {
   work(0);
@@ -51,7 +45,7 @@ double seconds_of(int64_t calls, const std::function<void(int64_t)>& work) {
     total += seconds;
     passes.push_back(seconds / static_cast<double>(calls));
   }
-  return median(std::move(passes));
+  return median_interval(passes).median;
 }
 
 void rate(KernelTiming& t, int64_t packed_bytes, const KernelLimits& limits) {
