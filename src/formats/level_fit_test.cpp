@@ -97,7 +97,8 @@ TEST_P(NearOptimum, OfIntegerGrids) {
       optimum += exhaustive_error(grid, t, lane, true);
     }
   }
-  EXPECT_LT(found, 1.03 * optimum);
+  // docs/formats.md states these.
+  EXPECT_LT(found, (bits < 5 ? 1.01 : 1.03) * optimum);
 }
 INSTANTIATE_TEST_SUITE_P(Bits, NearOptimum,
                          ::testing::Combine(::testing::Values(2, 3, 4, 5), ::testing::Bool(),

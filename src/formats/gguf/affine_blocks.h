@@ -19,6 +19,7 @@
 // Error of a weight inside its sub-block's grid: at most d sc / 2, and dmin / 2 of the minimum's
 // rounding. Source: ggml-org/llama.cpp, ggml/src/ggml-common.h (layout), ggml-quants.c (reference).
 
+#include <bit>
 #include <array>
 
 #include "formats/gguf/codec.h"
@@ -317,7 +318,7 @@ struct AffineSuper {
     }
   }
 
-  static constexpr int kAffineBits = Layout::kTop == 3 ? 2 : Layout::kTop == 15 ? 4 : 5;
+  static constexpr int kAffineBits = std::bit_width(static_cast<unsigned>(Layout::kTop));
   static constexpr int kAffineElems = kSub;
   static constexpr int kAffineZero = -1;
   static void affine(const Block& block, uint8_t* codes, float* scales, float* offsets) {

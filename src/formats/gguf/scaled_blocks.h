@@ -223,7 +223,7 @@ struct ScaledSuper {
     }
   }
 
-  static constexpr int kAffineBits = Layout::kZero == 4 ? 3 : 6;
+  static constexpr int kAffineBits = std::bit_width(2U * Layout::kZero - 1);
   static constexpr int kAffineElems = kScaledSub;
   static constexpr int kAffineZero = Layout::kZero;
   static void affine(const Block& block, uint8_t* codes, float* scales, float* offsets) {
