@@ -91,7 +91,7 @@ inline __attribute__((always_inline)) void start_group(const Activations& x, con
   }
 }
 
-// P panels, `stream_bytes` apart, at the same time: as many streams from memory.
+// P panels, `stream_panels` apart, at the same time: as many streams from memory.
 template <class V, int Bits, int M, int P>
 void panel(const PanelJob& job, const uint8_t* first, int64_t stream_panels, float* y) {
   const Layout& layout = *job.layout;
