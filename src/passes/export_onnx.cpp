@@ -341,6 +341,13 @@ Result<int> needed_opset(const Graph& graph) {
   int opset = 0;
   for (NodeId id : graph.order()) {
     const Node& node = graph.node(id);
+    if (reads_codes(graph, node)) {
+      return unsupported(
+          "{} rounds its activations to int8 when it runs, for which ONNX has no form beside "
+          "weights in "
+          "few bits: write a .fewbit file",
+          node.label());
+    }
     if (!is_decode(node)) continue;
     FEWBIT_ASSIGN(const PackedMatrix matrix, packed_matrix(graph, node));
     const bool half = leveled_of(matrix.format) == nullptr && matrix.format.row->files & kOnnxFile;

@@ -233,6 +233,19 @@ TEST(ExportOnnx, ProductsBecomeMatMulNBits) {
   }
 }
 
+TEST(ExportOnnx, DoesNotDropTheRoundingOfActivations) {
+  Model model = all_layers();
+  PackOptions options;
+  options.format = *parse_format("int4/g32");
+  options.int8_activations = true;
+  ASSERT_TRUE(pack_weights(model.graph, options).ok());
+  const Status status = export_decode_nodes(model, {});
+  ASSERT_FALSE(status.ok());
+  EXPECT_NE(status.error().message().find("'layer1'"), std::string::npos)
+      << status.error().message();
+  EXPECT_NE(status.error().message().find(".fewbit"), std::string::npos);
+}
+
 TEST(ExportOnnx, NamesWhatOnnxCannotCarry) {
   for (const char* format : {"nf4", "nvfp4", "mxfp4", "fp6e2m3", "q4_K", "apot4"}) {
     Model model = all_layers();
