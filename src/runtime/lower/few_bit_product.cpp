@@ -52,12 +52,19 @@ Result<bool> lower_few_bit_product(Lowering& lowering, const Node& node) {
   return true;
 }
 
-// Nobody needs the floats of weights whose readers all take the codes.
+// Nobody needs the floats of weights whose readers all take the codes. Where one does (an embedding
+// that is also the weight of a product), they are decoded once, not at every run.
 Result<bool> lower_decode(Lowering& lowering, const Node& node) {
   const Graph& graph = lowering.graph();
   if (graph.is_output(node.output(0)) || lowering.is_watched(node.output(0))) return false;
   for (NodeId reader : lowering.uses().consumers[static_cast<size_t>(node.output(0))]) {
-    if (!runs_on_codes(lowering, graph.node(reader))) return false;
+    if (runs_on_codes(lowering, graph.node(reader))) continue;
+    FEWBIT_ASSIGN(const PackedMatrix matrix, packed_matrix(graph, node));
+    Tensor floats = Tensor::uninitialized(DType::kFloat32, node.get_ints("dims"));
+    decode_tensor(matrix, node.get_int("transposed", 0) != 0, floats);
+    const std::string& name = graph.value(node.output(0)).name;
+    lowering.alias(node.output(0), lowering.add_constant(name, std::move(floats)));
+    return true;
   }
   return true;
 }
