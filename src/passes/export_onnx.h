@@ -28,10 +28,9 @@ struct ExportOptions {
   bool matmul_nbits = false;
 };
 
-/// Rewrites every Decode node of `model` and raises its opset as far as the types need. Types must
-/// be inferred. Errors (kUnsupported): a format without a form in ONNX (names the weight, and a
-/// file that can carry it).
-/// The same of a product marked with kInt8Activations, whose rounding would be lost.
+/// Rewrites every Decode node of `model` and raises its opset as far as the types need. Errors
+/// (kUnsupported): a format without a form in ONNX (names the weight, and a file that can carry
+/// it). The same of a product marked with kInt8Activations, whose rounding would be lost.
 Status export_decode_nodes(Model& model, const ExportOptions& options);
 
 }  // namespace fewbit
