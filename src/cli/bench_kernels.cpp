@@ -23,6 +23,7 @@ Json json_of(const KernelBench& bench) {
   for (const KernelTiming& t : bench.rows) {
     rows.push_back({{"family", t.family},
                     {"format", t.format},
+                    {"shape", t.shape},
                     {"isa", t.isa},
                     {"m", t.m},
                     {"n", t.n},
@@ -45,26 +46,30 @@ Json json_of(const KernelBench& bench) {
             {"int8_ops_per_s", 2 * machine.int8.macs_per_second},
             {"int8_instruction", std::string(machine.int8.instruction)},
             {"float32_ops_per_s", 2 * machine.float32.macs_per_second},
-            {"float32_instruction", std::string(machine.float32.instruction)}}},
+            {"float32_instruction", std::string(machine.float32.instruction)},
+            {"bfloat16_ops_per_s", 2 * machine.bfloat16.macs_per_second},
+            {"bfloat16_instruction", std::string(machine.bfloat16.instruction)},
+            {"binary_ops_per_s", 2 * machine.binary.macs_per_second},
+            {"binary_instruction", std::string(machine.binary.instruction)}}},
           {"rows", rows}};
 }
 
 std::string text_of(const KernelBench& bench) {
   const MemoryBandwidth& memory = bench.limits.memory;
   const MachineLimits& machine = bench.limits.machine;
-  std::string text = fmt::format(
-      "limits, {} thread{}: memory {:.1f} GB/s ({} stream{}, {} B ahead), {} {:.2f} TOPS, {} "
-      "{:.3f} "
-      "TFLOPS\n\n",
-      machine.threads, machine.threads == 1 ? "" : "s", memory.bytes_per_second * 1e-9,
-      memory.streams, memory.streams == 1 ? "" : "s", memory.prefetch_bytes,
-      machine.int8.instruction, 2 * machine.int8.macs_per_second * 1e-12,
-      machine.float32.instruction, 2 * machine.float32.macs_per_second * 1e-12);
-  Table table({"kernel", "weights", ">m", ">n", ">k", "isa", ">us", ">Gw/s", ">GB/s", ">TOPS",
-               "limit", ">of it"});
+  std::string text =
+      fmt::format("limits, {} thread{}: memory {:.1f} GB/s ({} stream{}, {} B ahead)",
+                  machine.threads, machine.threads == 1 ? "" : "s", memory.bytes_per_second * 1e-9,
+                  memory.streams, memory.streams == 1 ? "" : "s", memory.prefetch_bytes);
+  for (const MachinePeak* peak :
+       {&machine.int8, &machine.bfloat16, &machine.float32, &machine.binary}) {
+    text += fmt::format(", {} {:.3f} TOPS", peak->instruction, 2 * peak->macs_per_second * 1e-12);
+  }
+  text += "\n\n";
+  Table table(
+      {"kernel", "weights", "shape", "isa", ">us", ">Gw/s", ">GB/s", ">TOPS", "limit", ">of it"});
   for (const KernelTiming& t : bench.rows) {
-    table.row({t.family, t.format, std::to_string(t.m), std::to_string(t.n), std::to_string(t.k),
-               t.isa, fmt::format("{:.1f}", t.seconds * 1e6),
+    table.row({t.family, t.format, t.shape, t.isa, fmt::format("{:.1f}", t.seconds * 1e6),
                fmt::format("{:.1f}", t.weights_per_second * 1e-9),
                fmt::format("{:.1f}", t.bytes_per_second * 1e-9),
                fmt::format("{:.3f}", t.ops_per_second * 1e-12), t.limit,
@@ -88,7 +93,7 @@ Status bench_kernels(const Options& o) {
 Run add_bench_kernels(Arguments& arguments) {
   auto o = std::make_shared<Options>();
   arguments.option("--filter", o->filter,
-                   "Only kernels whose family/format/MxNxK contains this text");
+                   "Only kernels whose family/format/shape contains this text");
   add_threads(arguments, o->threads);
   arguments.flag("--json", o->json, "Print one JSON object");
   return [o] { return bench_kernels(*o); };

@@ -12,26 +12,10 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-struct MatrixShape {
-  int64_t n, k;
-};
-constexpr MatrixShape kShapes[] = {{4096, 4096}, {11008, 4096}, {2048, 2048}, {1536, 576}};
-constexpr int64_t kRowCounts[] = {1, 4, 16, 512};
-constexpr int64_t kManyRows = 64;  // from here on products, not memory, take the time
-
 // What fills more than the caches hold.
 constexpr int64_t kWalkedBytes = int64_t{600} << 20;
 constexpr double kSecondsPerRow = 0.4;
 constexpr int kLeastPasses = 5;
-
-// One family of kernels: how a product is prepared and run.
-struct Family {
-  std::string_view name;
-  std::vector<std::string_view> formats;
-  Result<std::vector<KernelTiming>> (*run)(std::string_view format, const MatrixShape& shape,
-                                           const std::vector<int64_t>& row_counts,
-                                           const KernelLimits& limits, int threads);
-};
 
 // Seconds of one call of `work(i)`, i counting up, as the median over passes of `calls` calls.
 double seconds_of(int64_t calls, const std::function<void(int64_t)>& work) {
@@ -48,62 +32,43 @@ double seconds_of(int64_t calls, const std::function<void(int64_t)>& work) {
   return median_interval(passes).median;
 }
 
-void rate(KernelTiming& t, int64_t packed_bytes, const KernelLimits& limits) {
-  const double weights = static_cast<double>(t.n) * static_cast<double>(t.k);
-  t.weights_per_second = weights / t.seconds;
-  t.bytes_per_second = static_cast<double>(packed_bytes) / t.seconds;
-  t.ops_per_second = 2 * weights * static_cast<double>(t.m) / t.seconds;
-  if (t.m < kManyRows) {
-    t.limit = "memory";
-    t.fraction = t.bytes_per_second / limits.memory.bytes_per_second;
-  } else {
-    t.limit = limits.machine.int8.instruction;
-    t.fraction = t.ops_per_second / (2 * limits.machine.int8.macs_per_second);
-  }
+// What cycles through copies: all that takes at least a tenth of its time to read.
+bool reads_from_memory(const KernelSample& sample, const KernelLimits& limits) {
+  const double arithmetic = sample.ops / (2 * limits.machine.of(sample.arithmetic).macs_per_second);
+  const double reading = static_cast<double>(sample.bytes) / limits.memory.bytes_per_second;
+  return reading > 0.1 * arithmetic;
 }
 
-Result<std::vector<KernelTiming>> run_few_bit(std::string_view format, const MatrixShape& shape,
-                                              const std::vector<int64_t>& row_counts,
-                                              const KernelLimits& limits, int threads) {
-  std::vector<float> w(static_cast<size_t>(shape.n * shape.k));
-  Random(1).fill_normal(w, 0, 1);
-  FEWBIT_ASSIGN(const Format parsed, parse_format(format));
-  FEWBIT_ASSIGN(const PackedMatrix packed,
-                encode(parsed, {w, shape.n, shape.k, {}}, {.search = false}));
-  std::vector<FewBitGemm> gemms;
-  FEWBIT_ASSIGN(FewBitGemm first, FewBitGemm::prepare(packed, {}));
-  gemms.push_back(std::move(first));
-  std::vector<KernelTiming> timings;
-  for (const int64_t m : row_counts) {
-    const int64_t copies = m < kManyRows ? kWalkedBytes / gemms[0].packed_bytes() + 1 : 1;
-    while (static_cast<int64_t>(gemms.size()) < copies) gemms.push_back(gemms[0].duplicate());
-    std::vector<float> x(static_cast<size_t>(m * shape.k)), y(static_cast<size_t>(m * shape.n));
-    Random(2).fill_normal(x, 0, 1);
-    KernelTiming t;
-    t.family = "few_bit";
-    t.format = format;
-    t.isa = name_of(gemms[0].isa());
-    t.m = m;
-    t.n = shape.n;
-    t.k = shape.k;
-    t.threads = threads;
-    t.seconds = seconds_of(copies, [&](int64_t i) {
-      gemms[static_cast<size_t>(i)].run({.m = m, .x = x.data(), .y = y.data()}, threads);
-    });
-    rate(t, gemms[0].packed_bytes(), limits);
-    timings.push_back(std::move(t));
+Result<KernelTiming> measure(std::string_view family, const KernelCase& kernel,
+                             const KernelLimits& limits, int threads) {
+  std::vector<KernelSample> samples;
+  FEWBIT_ASSIGN(KernelSample first, kernel.prepare());
+  samples.push_back(std::move(first));
+  if (samples[0].bytes > 0 && reads_from_memory(samples[0], limits)) {
+    const int64_t copies = kWalkedBytes / samples[0].bytes + 1;
+    while (static_cast<int64_t>(samples.size()) < copies) samples.push_back(samples[0].duplicate());
   }
-  return timings;
-}
-
-const std::vector<Family>& families() {
-  static const std::vector<Family> all = {
-      {"few_bit",
-       {"int8/g32", "int6/g32", "int5/g32", "int4/g32", "int4/g128", "uint4/g32", "int4/g32:u6",
-        "int3/g32", "int2/g32", "int2/g64", "ternary"},
-       run_few_bit},
-  };
-  return all;
+  KernelTiming t;
+  t.family = family;
+  t.format = kernel.format;
+  t.shape = kernel.shape;
+  t.isa = name_of(samples[0].isa);
+  t.m = kernel.m;
+  t.n = kernel.n;
+  t.k = kernel.k;
+  t.threads = threads;
+  t.seconds = seconds_of(static_cast<int64_t>(samples.size()),
+                         [&](int64_t i) { samples[static_cast<size_t>(i)].run(threads); });
+  t.weights_per_second = static_cast<double>(t.n) * static_cast<double>(t.k) / t.seconds;
+  t.bytes_per_second = static_cast<double>(samples[0].bytes) / t.seconds;
+  t.ops_per_second = samples[0].ops / t.seconds;
+  // The roofline: whichever of the two takes longer at its limit bounds the product.
+  const MachinePeak& peak = limits.machine.of(samples[0].arithmetic);
+  const double of_memory = t.bytes_per_second / limits.memory.bytes_per_second;
+  const double of_peak = t.ops_per_second / (2 * peak.macs_per_second);
+  t.limit = of_memory > of_peak ? "memory" : peak.instruction;
+  t.fraction = std::max(of_memory, of_peak);
+  return t;
 }
 
 }  // namespace
@@ -111,26 +76,18 @@ const std::vector<Family>& families() {
 Result<KernelBench> bench_kernels(const KernelBenchOptions& options,
                                   const std::function<void(const std::string&)>& progress) {
   KernelBench bench;
-  for (const Family& family : families()) {
-    for (const std::string_view format : family.formats) {
-      for (const MatrixShape& shape : kShapes) {
-        const auto name = [&](int64_t m) {
-          return fmt::format("{}/{}/{}x{}x{}", family.name, format, m, shape.n, shape.k);
-        };
-        std::vector<int64_t> rows;
-        for (const int64_t m : kRowCounts) {
-          if (name(m).find(options.filter) != std::string::npos) rows.push_back(m);
-        }
-        if (rows.empty()) continue;
-        if (bench.rows.empty()) {
-          progress("limits of the machine");
-          bench.limits = {memory_bandwidth(options.threads), machine_limits(options.threads)};
-        }
-        progress(name(rows.front()));
-        FEWBIT_ASSIGN(std::vector<KernelTiming> timings,
-                      family.run(format, shape, rows, bench.limits, options.threads));
-        bench.rows.insert(bench.rows.end(), timings.begin(), timings.end());
+  for (const KernelFamily& family : kernel_families()) {
+    for (const KernelCase& kernel : family.cases()) {
+      const std::string name = fmt::format("{}/{}/{}", family.name, kernel.format, kernel.shape);
+      if (name.find(options.filter) == std::string::npos) continue;
+      if (bench.rows.empty()) {
+        progress("limits of the machine");
+        bench.limits = {memory_bandwidth(options.threads), machine_limits(options.threads)};
       }
+      progress(name);
+      FEWBIT_ASSIGN(KernelTiming timing,
+                    measure(family.name, kernel, bench.limits, options.threads));
+      bench.rows.push_back(std::move(timing));
     }
   }
   if (bench.rows.empty())

@@ -20,19 +20,20 @@ struct KernelLimits {
 struct KernelTiming {
   std::string family;  ///< folder of src/kernels
   std::string format;  ///< of the weights
+  std::string shape;   ///< "1x4096x4096": m, n, k of a matrix product
   std::string isa;
   int64_t m = 0, n = 0, k = 0;
   int threads = 0;
   double seconds = 0;             ///< of one product, the median
   double weights_per_second = 0;  ///< n * k over seconds
-  double bytes_per_second = 0;    ///< packed weights over seconds
-  double ops_per_second = 0;      ///< 2 m n k over seconds
-  std::string limit;              ///< "memory" or the instruction that bounds it
+  double bytes_per_second = 0;    ///< packed weights (keys, values) over seconds
+  double ops_per_second = 0;      ///< two per multiply-accumulate, over seconds
+  std::string limit;              ///< "memory" or the instruction that bounds it (roofline)
   double fraction = 0;            ///< of that limit
 };
 
 struct KernelBenchOptions {
-  std::string filter;  ///< only rows whose "family/format/MxNxK" contains it
+  std::string filter;  ///< only rows whose "family/format/shape" contains it
   int threads = 1;
 };
 
@@ -42,8 +43,8 @@ struct KernelBench {
 };
 
 /// Measures every row of the table that the filter leaves. `progress` is called with the name of
-/// each row before it is measured. Weights of up to 16 rows are cycled through in more than 512
-/// MiB. Error: the filter leaves nothing.
+/// each row before it is measured. Weights that take a good part of the time to read are
+/// cycled through in more than 512 MiB. Error: the filter leaves nothing.
 Result<KernelBench> bench_kernels(const KernelBenchOptions& options,
                                   const std::function<void(const std::string&)>& progress);
 

@@ -58,7 +58,26 @@ uint64_t sum_of(const uint64_t* words, size_t count) {
   return sum;
 }
 
+template <class Limits>
+auto& peak_of(Limits& limits, KernelArithmetic arithmetic) {
+  switch (arithmetic) {
+    case KernelArithmetic::kInt8:
+      return limits.int8;
+    case KernelArithmetic::kFloat32:
+      return limits.float32;
+    case KernelArithmetic::kBfloat16:
+      return limits.bfloat16;
+    case KernelArithmetic::kBinary:
+      break;
+  }
+  return limits.binary;
+}
+
 }  // namespace
+
+const MachinePeak& MachineLimits::of(KernelArithmetic arithmetic) const {
+  return peak_of(*this, arithmetic);
+}
 
 const MachineLimits& machine_limits(int threads) {
   static std::map<int, MachineLimits> known;
@@ -67,12 +86,13 @@ const MachineLimits& machine_limits(int threads) {
   MachineLimits limits;
   limits.threads = threads;
   for (const PeakRow& row : peak_table()) {
-    if (!isa_runs_here(row.isa)) continue;
+    if (!isa_runs_here(row.isa) || (row.has_more != nullptr && !row.has_more())) continue;
     const double rate = best_rate(threads, [&](int, int64_t rounds) { row.loop(rounds); }) *
                         static_cast<double>(row.macs_per_round);
-    MachinePeak& peak = row.int8 ? limits.int8 : limits.float32;
+    MachinePeak& peak = peak_of(limits, row.arithmetic);
     if (rate > peak.macs_per_second) peak = {rate, row.instruction};
   }
+  if (limits.bfloat16.macs_per_second == 0) limits.bfloat16 = limits.float32;
   return known.emplace(threads, limits).first->second;
 }
 

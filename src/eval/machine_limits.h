@@ -7,7 +7,7 @@
 #include <span>
 #include <string_view>
 
-#include "kernels/isa.h"
+#include "kernels/kernel_cases.h"
 
 namespace fewbit {
 
@@ -18,17 +18,22 @@ struct MachinePeak {
 
 struct MachineLimits {
   int threads = 0;
-  MachinePeak int8;     ///< 8-bit multiply-accumulates into 32 bits
-  MachinePeak float32;  ///< fused multiply-adds
+  MachinePeak int8;      ///< 8-bit multiply-accumulates into 32 bits
+  MachinePeak float32;   ///< fused multiply-adds
+  MachinePeak bfloat16;  ///< bfloat16 products summed in float32: AMX tiles, else as float32
+  MachinePeak binary;    ///< products of single bits
+
+  const MachinePeak& of(KernelArithmetic arithmetic) const;
 };
 
 /// One instruction that multiplies and accumulates, in a loop without memory access.
 struct PeakRow {
   Isa isa;
-  bool int8;
+  KernelArithmetic arithmetic;
   std::string_view instruction;
   int64_t macs_per_round;
   void (*loop)(int64_t rounds);
+  bool (*has_more)() = nullptr;  ///< whether what it needs beside its Isa is here
 };
 std::span<const PeakRow> peak_table();
 

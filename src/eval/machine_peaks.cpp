@@ -48,6 +48,16 @@ FEWBIT_LOOP(fma256, FEWBIT_TWELVE("vfmadd231ps", "ymm"))
 // own; they find their operand in a register that the product before has left.
 FEWBIT_LOOP(madd256, FEWBIT_TWELVE("vpmaddwd", "ymm") FEWBIT_TWELVE("vpaddd", "ymm"))
 
+// Products of 512 single bits: where they differ, how often, added up.
+#define FEWBIT_BITS(i)                 \
+  "vpxorq %%zmm12, %%zmm13, %%zmm14\n" \
+  "vpopcntq %%zmm14, %%zmm14\n"        \
+  "vpaddq %%zmm14, %%zmm" #i ", %%zmm" #i "\n"
+FEWBIT_LOOP(bits512, FEWBIT_BITS(0) FEWBIT_BITS(1) FEWBIT_BITS(2) FEWBIT_BITS(3) FEWBIT_BITS(4)
+                         FEWBIT_BITS(5) FEWBIT_BITS(6) FEWBIT_BITS(7) FEWBIT_BITS(8) FEWBIT_BITS(9)
+                             FEWBIT_BITS(10) FEWBIT_BITS(11))
+#undef FEWBIT_BITS
+
 #undef FEWBIT_LOOP
 #undef FEWBIT_TWELVE
 #undef FEWBIT_ONE
@@ -62,7 +72,8 @@ struct alignas(64) TileConfig {
 };
 static_assert(sizeof(TileConfig) == 64);
 
-__attribute__((target("amx-tile,amx-int8"))) void amx(int64_t rounds) {
+template <bool Bfloat16>
+__attribute__((target("amx-tile,amx-int8,amx-bf16"))) void amx(int64_t rounds) {
   const TileConfig config;
   // Not _tile_loadconfig: g++ 12 takes its argument for unread and drops the stores to it.
   asm volatile("ldtilecfg %0" : : "m"(config));
@@ -75,10 +86,17 @@ __attribute__((target("amx-tile,amx-int8"))) void amx(int64_t rounds) {
   _tile_zero(6);
   _tile_zero(7);
   for (int64_t r = 0; r < rounds; ++r) {
-    _tile_dpbssd(0, 4, 6);
-    _tile_dpbssd(1, 4, 7);
-    _tile_dpbssd(2, 5, 6);
-    _tile_dpbssd(3, 5, 7);
+    if (Bfloat16) {
+      _tile_dpbf16ps(0, 4, 6);
+      _tile_dpbf16ps(1, 4, 7);
+      _tile_dpbf16ps(2, 5, 6);
+      _tile_dpbf16ps(3, 5, 7);
+    } else {
+      _tile_dpbssd(0, 4, 6);
+      _tile_dpbssd(1, 4, 7);
+      _tile_dpbssd(2, 5, 6);
+      _tile_dpbssd(3, 5, 7);
+    }
   }
   _tile_release();
 }
@@ -96,17 +114,37 @@ void plain(int64_t rounds) {
   }
 }
 
+// popcnt, where the compiler may use it, else its arithmetic.
+void plain_bits(int64_t rounds) {
+  uint64_t words[4] = {1, 2, 3, 4};
+  int64_t sums[4] = {};
+  for (int64_t r = 0; r < rounds; ++r) {
+    for (int i = 0; i < 4; ++i)
+      sums[i] += __builtin_popcountll(words[i] ^ static_cast<uint64_t>(r));
+    asm volatile("" : "+m"(sums), "+m"(words));
+  }
+}
+
+constexpr KernelArithmetic kInt8 = KernelArithmetic::kInt8;
+constexpr KernelArithmetic kFloat32 = KernelArithmetic::kFloat32;
+constexpr KernelArithmetic kBfloat16 = KernelArithmetic::kBfloat16;
+constexpr KernelArithmetic kBinary = KernelArithmetic::kBinary;
+
 constexpr PeakRow kRows[] = {
 #if defined(__x86_64__)
-    {Isa::kAmx, true, "tdpbssd", int64_t{4} * 16 * 16 * 64, amx},
-    {Isa::kAvx512Vnni, true, "vpdpbusd zmm", kAccumulators * 64, vnni512},
-    {Isa::kAvx512Vnni, false, "vfmadd zmm", kAccumulators * 16, fma512},
-    {Isa::kAvxVnni, true, "vpdpbusd ymm", kAccumulators * 32, vnni256},
-    {Isa::kAvx2, true, "vpmaddwd ymm", kAccumulators * 16, madd256},
-    {Isa::kAvx2, false, "vfmadd ymm", kAccumulators * 8, fma256},
+    {Isa::kAmx, kInt8, "tdpbssd", int64_t{4} * 16 * 16 * 64, amx<false>},
+    {Isa::kAmx, kBfloat16, "tdpbf16ps", int64_t{4} * 16 * 16 * 32, amx<true>},
+    {Isa::kAvx512Vnni, kInt8, "vpdpbusd zmm", kAccumulators * 64, vnni512},
+    {Isa::kAvx512Vnni, kFloat32, "vfmadd zmm", kAccumulators * 16, fma512},
+    {Isa::kAvx512Vnni, kBinary, "vpxorq, vpopcntq, vpaddq zmm", kAccumulators * 512, bits512,
+     has_avx512_vpopcntdq},
+    {Isa::kAvxVnni, kInt8, "vpdpbusd ymm", kAccumulators * 32, vnni256},
+    {Isa::kAvx2, kInt8, "vpmaddwd ymm", kAccumulators * 16, madd256},
+    {Isa::kAvx2, kFloat32, "vfmadd ymm", kAccumulators * 8, fma256},
 #endif
-    {Isa::kScalar, true, "plain C++", 32, plain<int32_t>},
-    {Isa::kScalar, false, "plain C++", 32, plain<float>},
+    {Isa::kScalar, kInt8, "plain C++", 32, plain<int32_t>},
+    {Isa::kScalar, kFloat32, "plain C++", 32, plain<float>},
+    {Isa::kScalar, kBinary, "plain C++", int64_t{4} * 64, plain_bits},
 };
 
 }  // namespace

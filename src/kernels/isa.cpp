@@ -45,11 +45,14 @@ bool has_avx_vnni() {
   return has_avx2() && cpuid_bit(7, 1, 0, 4);
 }
 
-// CPUID leaf 7, EDX bits 24 (AMX-TILE) and 25 (AMX-INT8). Linux enables the 8 KiB tile state per
-// process on request only: ARCH_REQ_XCOMP_PERM with XFEATURE_XTILEDATA = 18
+// CPUID leaf 7, EDX bits 22 (AMX-BF16), 24 (AMX-TILE) and 25 (AMX-INT8). Linux enables the 8 KiB
+// tile state per process on request only: ARCH_REQ_XCOMP_PERM with XFEATURE_XTILEDATA = 18
 // (Documentation/arch/x86/xstate.rst).
 bool request_amx() {
-  if (!has_avx512_vnni() || !cpuid_bit(7, 0, 3, 24) || !cpuid_bit(7, 0, 3, 25)) return false;
+  if (!has_avx512_vnni()) return false;
+  for (const int bit : {22, 24, 25}) {
+    if (!cpuid_bit(7, 0, 3, bit)) return false;
+  }
   constexpr long kArchReqXcompPerm = 0x1023;
   constexpr long kXtileData = 18;
   return syscall(SYS_arch_prctl, kArchReqXcompPerm, kXtileData) == 0;
@@ -113,6 +116,14 @@ bool isa_runs_here(Isa isa) {
 bool has_avx512_vbmi() {
 #if defined(__x86_64__)
   return isa_runs_here(Isa::kAvx512Vnni) && __builtin_cpu_supports("avx512vbmi");
+#else
+  return false;
+#endif
+}
+
+bool has_avx512_vpopcntdq() {
+#if defined(__x86_64__)
+  return isa_runs_here(Isa::kAvx512Vnni) && __builtin_cpu_supports("avx512vpopcntdq");
 #else
   return false;
 #endif

@@ -20,7 +20,7 @@ enum class Isa {
   kAvx2,        ///< AVX2 and FMA; 8-bit products widened to 16 bits, so exact.
   kAvxVnni,     ///< AVX-VNNI: VPDPBUSD on 256 bits.
   kAvx512Vnni,  ///< AVX-512 F, BW, DQ, VL and VNNI: VPDPBUSD on 512 bits.
-  kAmx,         ///< AMX-TILE and AMX-INT8, beside everything of kAvx512Vnni.
+  kAmx,         ///< AMX-TILE, AMX-INT8 and AMX-BF16, beside everything of kAvx512Vnni.
 };
 
 inline constexpr std::array<Isa, 5> kAllIsas = {Isa::kScalar, Isa::kAvx2, Isa::kAvxVnni,
@@ -39,6 +39,9 @@ bool isa_runs_here(Isa isa);
 /// True if this processor has AVX512-VBMI (byte permutations across 512 bits); some kAvx512Vnni
 /// processors do not.
 bool has_avx512_vbmi();
+
+/// The same for AVX512-VPOPCNTDQ (population counts of 32- and 64-bit lanes).
+bool has_avx512_vpopcntdq();
 
 /// The best Isa that runs here, or the one FEWBIT_ISA names. An unknown name, or one that does not
 /// run here, is an error.

@@ -32,6 +32,7 @@
 #include "base/result.h"
 #include "formats/format.h"
 #include "kernels/isa.h"
+#include "kernels/kernel_cases.h"
 
 namespace fewbit {
 
@@ -70,5 +71,8 @@ class FewBitGemm {
   explicit FewBitGemm(std::shared_ptr<const Impl> impl) : impl_(std::move(impl)) {}
   std::shared_ptr<const Impl> impl_;
 };
+
+/// For kernel_cases.h.
+std::vector<KernelCase> few_bit_cases();
 
 }  // namespace fewbit
