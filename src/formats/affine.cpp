@@ -47,7 +47,7 @@ void affine_blocks(const PackedMatrix& matrix, const gguf::BlockCodec& codec, in
 
 std::optional<AffineForm> affine_form(const Format& format, int64_t cols) {
   if (const gguf::BlockCodec* codec = formats::gguf::block_codec_of(format)) {
-    if (codec->affine_bits == 0) return std::nullopt;
+    if (codec->affine_bits == 0 || codec->levels != nullptr) return std::nullopt;
     AffineForm form;
     form.bits = codec->affine_bits;
     form.group_elems = codec->affine_elems;

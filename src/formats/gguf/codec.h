@@ -9,8 +9,9 @@
 //   search(x, w, blocks)  least squared error weighted with w, from 0 to 1
 //   decode(block, out)    out [kElems]: the floats that ggml gives, bit for bit
 //
-// and, where a weight is an affine function of its code, kAffineBits, kAffineElems, kAffineZero and
-// affine(block, codes, scales, offsets), as BlockCodec describes them.
+// and, where a weight is an affine function of its code or of the code's level, kAffineBits,
+// kAffineElems, kAffineZero, kCodeLevels and affine(block, codes, scales, offsets), as BlockCodec
+// describes them.
 
 #include <cstring>
 
@@ -110,12 +111,14 @@ constexpr BlockCodec codec(int type, std::string_view name, std::string_view sum
                   .affine_bits = 0,
                   .affine_elems = 0,
                   .affine_zero = -1,
+                  .levels = nullptr,
                   .is_finite = block_is_finite<Codec>};
   if constexpr (requires { Codec::kAffineBits; }) {
     c.affine = affine_block<Codec>;
     c.affine_bits = Codec::kAffineBits;
     c.affine_elems = Codec::kAffineElems;
     c.affine_zero = Codec::kAffineZero;
+    if constexpr (requires { Codec::kCodeLevels; }) c.levels = Codec::kCodeLevels.data();
   }
   return c;
 }

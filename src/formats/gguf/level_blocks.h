@@ -136,6 +136,13 @@ void pack_codes(const uint8_t* levels, uint8_t* out) {
   }
 }
 
+void unpack_codes(const uint8_t* qs, uint8_t* codes) {
+  for (int j = 0; j < kBlock / 2; ++j) {
+    codes[j] = qs[j] & 0xf;
+    codes[j + kBlock / 2] = qs[j] >> 4;
+  }
+}
+
 void decode_codes(const uint8_t* qs, float scale, float* out) {
   for (int j = 0; j < kBlock / 2; ++j) {
     out[j] = scale * kLevels[qs[j] & 0xf];
@@ -220,6 +227,16 @@ struct Iq4Nl {
     decode_codes(block.qs, block.d.to_float(), out);
   }
 
+  static constexpr int kAffineBits = 4;
+  static constexpr int kAffineElems = kElems;
+  static constexpr int kAffineZero = 0;
+  static constexpr const std::array<int8_t, 16>& kCodeLevels = kLevels;
+  static void affine(const Block& block, uint8_t* codes, float* scales, float* offsets) {
+    unpack_codes(block.qs, codes);
+    scales[0] = block.d.to_float();
+    offsets[0] = 0;
+  }
+
  private:
   static void write(Lanes scale, const uint8_t* levels, Block* out) {
     for (int k = 0; k < kLanes; ++k) {
@@ -274,16 +291,31 @@ struct Iq4Xs {
   }
 
   static void decode(const Block& block, float* out) {
-    const float d = block.d.to_float();
     for (int j = 0; j < kLevelSubs; ++j) {
-      const int low = block.scales_l[j / 2] >> j % 2 * 4 & 0xf;
-      const int high = block.scales_h[j / 4] >> j % 4 * 2 & 3;
-      decode_codes(block.qs + j * kBlock / 2,
-                   d * static_cast<float>((low | high << 4) - kScaleZero), out + j * kBlock);
+      decode_codes(block.qs + j * kBlock / 2, scale(block, j), out + j * kBlock);
+    }
+  }
+
+  static constexpr int kAffineBits = 4;
+  static constexpr int kAffineElems = kBlock;
+  static constexpr int kAffineZero = 0;
+  static constexpr const std::array<int8_t, 16>& kCodeLevels = kLevels;
+  static void affine(const Block& block, uint8_t* codes, float* scales, float* offsets) {
+    for (int j = 0; j < kLevelSubs; ++j) {
+      unpack_codes(block.qs + j * kBlock / 2, codes + j * kBlock);
+      scales[j] = scale(block, j);
+      offsets[j] = 0;
     }
   }
 
  private:
+  // Of the j-th group of 32.
+  static float scale(const Block& block, int j) {
+    const int low = block.scales_l[j / 2] >> j % 2 * 4 & 0xf;
+    const int high = block.scales_h[j / 4] >> j % 4 * 2 & 3;
+    return block.d.to_float() * static_cast<float>((low | high << 4) - kScaleZero);
+  }
+
   // scales plus 32, levels plus 127
   static void pack(const uint8_t* scales, const uint8_t* levels, Block& out) {
     for (int j = 0; j < kLevelSubs / 2; ++j) {
