@@ -5,6 +5,7 @@
 #include <array>
 
 #include "kernels/few_bit/few_bit.h"
+#include "kernels/pattern_codes/pattern_codes.h"
 
 namespace fewbit {
 namespace {
@@ -24,6 +25,7 @@ constexpr std::array<MatrixShape, 16> kMatrixShapes = shapes();
 
 constexpr KernelFamily kFamilies[] = {
     {"few_bit", few_bit_cases},
+    {"pattern_codes", pattern_codes_cases},
 };
 
 }  // namespace
