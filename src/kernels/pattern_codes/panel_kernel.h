@@ -13,40 +13,35 @@
 namespace fewbit::pattern_codes {
 namespace {
 
-/// What P panels and M rows of x have in common while a group is summed up. C sums each, which take
-/// turns: a product waits for the one before it in the same sum.
-template <class V, int M, int P, int C>
+/// P panels and M rows of x while a group is summed up.
+template <class V, int M, int P>
 struct Group {
   typename V::Table table;
   const uint8_t* p[P];
   const int8_t* x[M];  ///< of the next code
-  typename V::I sum[C][P][M];
+  typename V::I sum[P][M];
 };
 
-template <class V, int M, int P, int C>
-FEWBIT_INLINE void multiply(Group<V, M, P, C>& g, int turn, int s, const typename V::W& codes,
-                            int64_t k) {
+template <class V, int M, int P>
+FEWBIT_INLINE void multiply(Group<V, M, P>& g, int s, const typename V::W& codes, int64_t k) {
   const typename V::W w = V::look_up(g.table, codes);
 #pragma GCC unroll 8
-  for (int m = 0; m < M; ++m) {
-    typename V::I& sum = g.sum[turn % C][s][m];
-    sum = V::dp(sum, w, g.x[m] + k);
-  }
+  for (int m = 0; m < M; ++m) g.sum[s][m] = V::dp(g.sum[s][m], w, g.x[m] + k);
 }
 
 // The codes Field .. 5 of dword D of a block.
-template <class V, int Wpc, int D, int Field, int M, int P, int C>
-FEWBIT_INLINE void fields(Group<V, M, P, C>& g, const typename V::W (&w)[P]) {
+template <class V, int Wpc, int D, int Field, int M, int P>
+FEWBIT_INLINE void fields(Group<V, M, P>& g, const typename V::W (&w)[P]) {
   constexpr int kCode = D * 6 + Field;
 #pragma GCC unroll 4
   for (int s = 0; s < P; ++s) {
-    multiply(g, kCode, s, V::template right<5 * Field>(w[s]), kCode * Wpc);
+    multiply(g, s, V::template right<5 * Field>(w[s]), kCode * Wpc);
   }
   if constexpr (Field < 5) fields<V, Wpc, D, Field + 1>(g, w);
 }
 
-template <class V, int Wpc, int D, int M, int P, int C>
-FEWBIT_INLINE void dwords(Group<V, M, P, C>& g) {
+template <class V, int Wpc, int D, int M, int P>
+FEWBIT_INLINE void dwords(Group<V, M, P>& g) {
   typename V::W w[P];
 #pragma GCC unroll 4
   for (int s = 0; s < P; ++s) w[s] = V::load(g.p[s] + D * kLineBytes);
@@ -55,26 +50,26 @@ FEWBIT_INLINE void dwords(Group<V, M, P, C>& g) {
 }
 
 // The last two codes of a block, from the rests of its dwords.
-template <class V, int Wpc, int M, int P, int C>
-FEWBIT_INLINE void rests(Group<V, M, P, C>& g) {
+template <class V, int Wpc, int M, int P>
+FEWBIT_INLINE void rests(Group<V, M, P>& g) {
 #pragma GCC unroll 4
   for (int s = 0; s < P; ++s) {
     const typename V::W middle = V::load(g.p[s] + 2 * kLineBytes);
     typename V::W first = V::template right<30>(V::load(g.p[s]));
     first = V::template insert<0x0c>(first, V::template right<28>(V::load(g.p[s] + kLineBytes)));
     first = V::template insert<0x10>(first, V::template right<26>(middle));
-    multiply(g, 30, s, first, 30 * Wpc);
+    multiply(g, s, first, 30 * Wpc);
     typename V::W second = V::template right<31>(middle);
     second =
         V::template insert<0x06>(second, V::template right<29>(V::load(g.p[s] + 3 * kLineBytes)));
     second =
         V::template insert<0x18>(second, V::template right<27>(V::load(g.p[s] + 4 * kLineBytes)));
-    multiply(g, 31, s, second, 31 * Wpc);
+    multiply(g, s, second, 31 * Wpc);
   }
 }
 
-template <class V, int M, int P, int C>
-FEWBIT_INLINE void advance(Group<V, M, P, C>& g, int64_t lines, int64_t prefetch_bytes) {
+template <class V, int M, int P>
+FEWBIT_INLINE void advance(Group<V, M, P>& g, int64_t lines, int64_t prefetch_bytes) {
 #pragma GCC unroll 4
   for (int s = 0; s < P; ++s) {
     for (int64_t i = 0; i < lines; ++i) {
@@ -85,8 +80,8 @@ FEWBIT_INLINE void advance(Group<V, M, P, C>& g, int64_t lines, int64_t prefetch
 }
 
 // What a group has beyond blocks: `count` codes.
-template <class V, int Wpc, int M, int P, int C>
-FEWBIT_INLINE void tail(Group<V, M, P, C>& g, int64_t count, int64_t prefetch_bytes) {
+template <class V, int Wpc, int M, int P>
+FEWBIT_INLINE void tail(Group<V, M, P>& g, int64_t count, int64_t prefetch_bytes) {
   for (; count > 0; count -= kCodesPerDword) {
     typename V::W w[P];
 #pragma GCC unroll 4
@@ -95,7 +90,7 @@ FEWBIT_INLINE void tail(Group<V, M, P, C>& g, int64_t count, int64_t prefetch_by
     for (int64_t i = 0; i < here; ++i) {
 #pragma GCC unroll 4
       for (int s = 0; s < P; ++s) {
-        multiply(g, 0, s, w[s], 0);
+        multiply(g, s, w[s], 0);
         w[s] = V::template right<5>(w[s]);
       }
       for (int m = 0; m < M; ++m) g.x[m] += Wpc;
@@ -105,11 +100,11 @@ FEWBIT_INLINE void tail(Group<V, M, P, C>& g, int64_t count, int64_t prefetch_by
 }
 
 // P panels, `panels_apart` from each other, at the same time: as many streams from memory.
-template <class V, int Wpc, int M, int P, int C>
+template <class V, int Wpc, int M, int P>
 void panel(const PanelJob& job, const uint8_t* first, int64_t panels_apart, float* y) {
   const Layout& layout = *job.layout;
   const Activations& a = job.x;
-  Group<V, M, P, C> group;
+  Group<V, M, P> group;
   group.table = V::load_table(layout.table);
   typename V::F total[P][M];
   for (int s = 0; s < P; ++s) {
@@ -120,10 +115,7 @@ void panel(const PanelJob& job, const uint8_t* first, int64_t panels_apart, floa
     for (int m = 0; m < M; ++m) {
       group.x[m] = a.q + m * a.q_stride + g * layout.group_elems;
       const typename V::I start = V::set(a.start[m * layout.groups + g]);
-      for (int s = 0; s < P; ++s) {
-        group.sum[0][s][m] = start;
-        for (int c = 1; c < C; ++c) group.sum[c][s][m] = V::set(0);
-      }
+      for (int s = 0; s < P; ++s) group.sum[s][m] = start;
     }
     for (int64_t b = 0; b < layout.blocks; ++b) {
       dwords<V, Wpc, 0>(group);
@@ -138,9 +130,7 @@ void panel(const PanelJob& job, const uint8_t* first, int64_t panels_apart, floa
           layout.half_scales ? V::load_half(group.p[s]) : V::load_float(group.p[s]);
 #pragma GCC unroll 8
       for (int m = 0; m < M; ++m) {
-        typename V::I sum = group.sum[0][s][m];
-        for (int c = 1; c < C; ++c) sum = V::add(sum, group.sum[c][s][m]);
-        total[s][m] = V::add_product(total[s][m], scale, V::to_float(sum));
+        total[s][m] = V::add_product(total[s][m], scale, V::to_float(group.sum[s][m]));
       }
       group.p[s] += layout.scale_bytes();
     }
@@ -153,23 +143,22 @@ void panel(const PanelJob& job, const uint8_t* first, int64_t panels_apart, floa
   }
 }
 
-// How many panels go together, so that there are sums enough to keep the multipliers busy.
+// How many panels go together, so that there are sums enough to keep the multipliers busy: a
+// product waits for the one before it in the same sum.
 constexpr int panels_at_once(int m) {
-  return m <= 2 ? 4 : m <= 6 ? 2 : 1;
+  return m <= 4 ? 4 : 2;
 }
 
 template <class V, int Wpc, int M>
 void panels(const PanelJob& job) {
   constexpr int kTogether = panels_at_once(M);
-  constexpr int kSums = kTogether * M <= 6 ? 2 : 1;
   const int64_t panel_bytes = job.layout->panel_bytes;
   const int64_t apart = job.panel_count / kTogether;
   for (int64_t i = 0; i < apart; ++i) {
-    panel<V, Wpc, M, kTogether, kSums>(job, job.panels + i * panel_bytes, apart,
-                                       job.y + i * kPanelRows);
+    panel<V, Wpc, M, kTogether>(job, job.panels + i * panel_bytes, apart, job.y + i * kPanelRows);
   }
   for (int64_t i = apart * kTogether; i < job.panel_count; ++i) {
-    panel<V, Wpc, M, 1, 1>(job, job.panels + i * panel_bytes, 0, job.y + i * kPanelRows);
+    panel<V, Wpc, M, 1>(job, job.panels + i * panel_bytes, 0, job.y + i * kPanelRows);
   }
 }
 

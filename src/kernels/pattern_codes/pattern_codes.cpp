@@ -308,6 +308,11 @@ bool has_pattern_codes(const Format& format, int64_t cols) {
   return formats::is_sherry(format) || pattern_codes::is_ternary(affine_form(format, cols));
 }
 
+Result<Isa> pattern_codes_isa() {
+  FEWBIT_ASSIGN(const pattern_codes::Row* row, pattern_codes::find_row(std::nullopt));
+  return row->isa;
+}
+
 Result<PatternGemm> PatternGemm::prepare(const PackedMatrix& matrix, std::span<const float> bias,
                                          std::optional<Isa> isa) {
   if (!has_pattern_codes(matrix.format, matrix.cols)) {

@@ -48,6 +48,9 @@ namespace fewbit {
 /// The formats that PatternGemm takes: sherry1.25 and all ternary ones (GGUF's included).
 bool has_pattern_codes(const Format& format, int64_t cols);
 
+/// The instruction set that prepare takes where none is asked for.
+Result<Isa> pattern_codes_isa();
+
 struct PatternCall {
   int64_t m = 0;
   const float* x = nullptr;  ///< [m, k], rows x_stride elements apart

@@ -24,7 +24,12 @@ struct VecAvx512 {
   FEWBIT_INLINE Table load_table(const PatternTable& table) {
     return {_mm512_loadu_si512(table.data()), _mm512_loadu_si512(table.data() + 16)};
   }
-  FEWBIT_INLINE W load(const uint8_t* p) { return _mm512_loadu_si512(p); }
+  FEWBIT_INLINE W load(const uint8_t* p) {
+    W w = _mm512_loadu_si512(p);
+    // g++ would load it again for each of the six shifts.
+    asm("" : "+v"(w));
+    return w;
+  }
   template <int Shift>
   FEWBIT_INLINE W right(W w) {
     return Shift == 0 ? w : _mm512_srli_epi32(w, Shift);
@@ -39,7 +44,6 @@ struct VecAvx512 {
     return _mm512_permutex2var_epi32(table.low, codes, table.high);
   }
   FEWBIT_INLINE I set(int32_t x) { return _mm512_set1_epi32(x); }
-  FEWBIT_INLINE I add(I a, I b) { return _mm512_add_epi32(a, b); }
   /// sum + the products of four bytes of each lane with the four bytes at x.
   FEWBIT_INLINE I dp(I sum, W w, const int8_t* x) {
     int32_t four;

@@ -52,10 +52,6 @@ struct VecScalar {
     for (int32_t& lane : out.lane) lane = x;
     return out;
   }
-  static I add(I a, const I& b) {
-    for (int l = 0; l < 16; ++l) a.lane[l] += b.lane[l];
-    return a;
-  }
   static I dp(I sum, const W& w, const int8_t* x) {
     for (int l = 0; l < 16; ++l) {
       for (int i = 0; i < 4; ++i) {
