@@ -44,7 +44,7 @@ std::vector<std::string> files_of(const FormatRow& row) {
 // (schemes with +a8:token); otherwise, and without a kernel, weights are decoded when a model
 // loads.
 std::string runs_as(const Format& format) {
-  if (has_pattern_codes(format, kCols)) {
+  if (prefers_pattern_codes(format, kCols, 1)) {
     const Result<Isa> isa = pattern_codes_isa();
     if (isa.ok()) return fmt::format("pattern_codes/{} x int8, float32", name_of(*isa));
   }

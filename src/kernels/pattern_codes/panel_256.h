@@ -144,13 +144,15 @@ FEWBIT_INLINE __m256i dp(__m256i sum, __m256i w, const int8_t* x) {
 #endif
 }
 
-// Half a panel against M rows of x: sums of their own for each weight of a code, so that products
-// need not wait for each other.
+// Half a panel against M rows of x. A product waits for the one before it in the same sum: with few
+// rows the weights of a code take turns.
 template <int Wpc, int M>
 struct HalfPanel {
+  static constexpr int kSums = M == 1 ? 4 : M <= 3 ? 2 : 1;
+
   ByteTables tables;
   const int8_t* x[M];
-  __m256i sum[M];
+  __m256i sum[M][kSums];
 
   FEWBIT_INLINE void multiply(__m256i codes) {
     const __m256i packed = tables.look_up(codes);
@@ -161,7 +163,9 @@ struct HalfPanel {
 #pragma GCC unroll 8
     for (int m = 0; m < M; ++m) {
 #pragma GCC unroll 4
-      for (int i = 0; i < Wpc; ++i) sum[m] = dp(sum[m], w[i], x[m] + i * kSpread);
+      for (int i = 0; i < Wpc; ++i) {
+        sum[m][i % kSums] = dp(sum[m][i % kSums], w[i], x[m] + i * kSpread);
+      }
       x[m] += Wpc * kSpread;
     }
   }
@@ -201,12 +205,17 @@ void half_panel(const PanelJob& job, const uint8_t* p, int half, float* y) {
   }
   const int64_t lanes = half * kLineBytes / 2;
   for (int64_t g = 0; g < layout.groups; ++g) {
-    for (int m = 0; m < M; ++m) h.sum[m] = _mm256_set1_epi32(a.start[m * layout.groups + g]);
+    for (int m = 0; m < M; ++m) {
+      for (__m256i& sum : h.sum[m]) sum = _mm256_setzero_si256();
+      h.sum[m][0] = _mm256_set1_epi32(a.start[m * layout.groups + g]);
+    }
     for (int64_t b = 0; b < layout.blocks; ++b, p += kBlockBytes) h.block(p + lanes);
     for (int64_t d = 0; d < layout.tail_dwords(); ++d, p += kLineBytes) h.tail_dword(p + lanes);
     const __m256 scale = scales_at(p, layout.half_scales, half);
     for (int m = 0; m < M; ++m) {
-      total[m] = _mm256_fmadd_ps(scale, _mm256_cvtepi32_ps(h.sum[m]), total[m]);
+      __m256i sum = h.sum[m][0];
+      for (int i = 1; i < h.kSums; ++i) sum = _mm256_add_epi32(sum, h.sum[m][i]);
+      total[m] = _mm256_fmadd_ps(scale, _mm256_cvtepi32_ps(sum), total[m]);
     }
     p += layout.scale_bytes();
   }

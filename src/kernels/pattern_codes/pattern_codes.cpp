@@ -308,6 +308,15 @@ bool has_pattern_codes(const Format& format, int64_t cols) {
   return formats::is_sherry(format) || pattern_codes::is_ternary(affine_form(format, cols));
 }
 
+bool prefers_pattern_codes(const Format& format, int64_t cols, int64_t m) {
+  constexpr int64_t kManyRows = 16;
+  if (!has_pattern_codes(format, cols) || !affine_form(format, cols)) {
+    return has_pattern_codes(format, cols);
+  }
+  const Result<Isa> isa = pattern_codes_isa();
+  return m < kManyRows && isa.ok() && *isa == Isa::kAvx512Vnni;
+}
+
 Result<Isa> pattern_codes_isa() {
   FEWBIT_ASSIGN(const pattern_codes::Row* row, pattern_codes::find_row(std::nullopt));
   return row->isa;

@@ -51,6 +51,11 @@ bool has_pattern_codes(const Format& format, int64_t cols);
 /// The instruction set that prepare takes where none is asked for.
 Result<Isa> pattern_codes_isa();
 
+/// Whether products with m rows of activations are to use PatternGemm. Ternary formats have few_bit
+/// as well, at two bits a weight: that is faster where arithmetic takes the time and not memory,
+/// with many rows or 256-bit registers.
+bool prefers_pattern_codes(const Format& format, int64_t cols, int64_t m);
+
 struct PatternCall {
   int64_t m = 0;
   const float* x = nullptr;  ///< [m, k], rows x_stride elements apart

@@ -26,15 +26,6 @@ bool runs_on_codes(const Lowering& lowering, const Node& node) {
   return !lowering.dims(node.input(0)).empty() && elements_of(lowering.dims(node.output(0))) > 0;
 }
 
-// With so many rows of activations, products take longer than reading weights: then fewer bits are
-// no gain, and formats that few_bit takes as well go there.
-constexpr int64_t kManyRows = 16;
-
-bool takes_pattern_codes(const PackedMatrix& matrix, int64_t rows) {
-  return has_pattern_codes(matrix.format, matrix.cols) &&
-         (rows < kManyRows || !affine_form(matrix.format, matrix.cols));
-}
-
 // A step that runs `gemm`, whose calls are of type Call, on this node's input.
 template <class Call, class Gemm>
 void add_product(Lowering& lowering, const Node& node, std::string_view family,
@@ -66,7 +57,7 @@ Result<bool> lower_code_product(Lowering& lowering, const Node& node) {
     bias.assign(c->span<float>().begin(), c->span<float>().end());
   }
   const int64_t rows = elements_of(lowering.dims(node.input(0))) / matrix.cols;
-  if (takes_pattern_codes(matrix, rows)) {
+  if (prefers_pattern_codes(matrix.format, matrix.cols, rows)) {
     const Result<PatternGemm> gemm = PatternGemm::prepare(matrix, bias);
     if (gemm.ok()) {
       add_product<PatternCall>(lowering, node, "pattern_codes", matrix, rows, *gemm);
