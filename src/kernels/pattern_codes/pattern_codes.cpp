@@ -1,7 +1,5 @@
 #include "kernels/pattern_codes/pattern_codes.h"
 
-#include <omp.h>
-
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -60,7 +58,6 @@ using pattern_codes::kBlockCodes;
 using pattern_codes::kBlockDwords;
 using pattern_codes::kCodesPerDword;
 using pattern_codes::kLineBytes;
-using pattern_codes::kMaxRows;
 using pattern_codes::kPanelRows;
 using pattern_codes::Layout;
 
@@ -259,47 +256,17 @@ struct QuantizedRows {
   std::vector<float> scale;
 };
 
-void quantize(const float* x, const PatternGemm::Impl& impl, int64_t m, std::vector<int8_t>& plain,
-              QuantizedRows& out) {
+void quantize(const float* x, const PatternGemm::Impl& impl, int64_t m, QuantizedRows& out) {
   const Layout& layout = impl.layout;
   int8_t* row = out.q.data() + m * out.width;
+  std::vector<int8_t> plain;
+  if (impl.row->arrange != nullptr) plain.assign(static_cast<size_t>(layout.padded_k()), 0);
   int8_t* q = impl.row->arrange != nullptr ? plain.data() : row;
   out.scale[static_cast<size_t>(m)] = quantize_row(x, impl.k, q);
   int32_t* start = out.start.data() + m * layout.groups;
   sum_groups(q, impl.k, layout.group_elems, start);
   for (int64_t g = 0; g < layout.groups; ++g) start[g] = -start[g];
   if (impl.row->arrange != nullptr) impl.row->arrange(layout, q, row);
-}
-
-// Panels [p, p + count) against rows [m, m + kMaxRows) of x.
-void run_block(const PatternGemm::Impl& impl, const PatternCall& call, const QuantizedRows& rows,
-               int64_t m, int64_t p, int64_t count) {
-  const Layout& layout = impl.layout;
-  const int64_t y_stride = call.y_stride > 0 ? call.y_stride : impl.n;
-  const int64_t whole = impl.n / kPanelRows;  // panels without rows that fill up
-  pattern_codes::PanelJob job;
-  job.layout = &layout;
-  job.rows = static_cast<int>(std::min<int64_t>(kMaxRows, call.m - m));
-  job.x = {rows.q.data() + m * rows.width, rows.width, rows.start.data() + m * layout.groups,
-           rows.scale.data() + m};
-  job.prefetch_bytes = kPrefetchBytes;
-  job.panels = impl.panels.data<uint8_t>() + p * layout.panel_bytes;
-  job.panel_count = std::clamp<int64_t>(whole - p, 0, count);
-  job.y = call.y + m * y_stride + p * kPanelRows;
-  job.y_stride = y_stride;
-  impl.row->run(job);
-  if (p + count <= whole || whole == impl.panel_count()) return;
-  // The last panel sticks out of y.
-  std::array<float, kMaxRows * kPanelRows> last;
-  job.panels = impl.panels.data<uint8_t>() + whole * layout.panel_bytes;
-  job.panel_count = 1;
-  job.y = last.data();
-  job.y_stride = kPanelRows;
-  impl.row->run(job);
-  for (int64_t i = 0; i < job.rows; ++i) {
-    std::copy_n(last.data() + i * kPanelRows, impl.n - whole * kPanelRows,
-                call.y + (m + i) * y_stride + whole * kPanelRows);
-  }
 }
 
 }  // namespace
@@ -343,44 +310,31 @@ Result<PatternGemm> PatternGemm::prepare(const PackedMatrix& matrix, std::span<c
   return PatternGemm(std::move(impl));
 }
 
-void PatternGemm::run(const PatternCall& call, int threads) const {
+void PatternGemm::run(const ProductCall& call, int threads) const {
   const Impl& impl = *impl_;
-  // Waking a thread takes microseconds, in which another multiplies this much.
-  constexpr int64_t kMacsPerThread = int64_t{1} << 18;
-  threads = static_cast<int>(
-      std::clamp<int64_t>(call.m * impl.n * impl.k / kMacsPerThread, 1, std::max(threads, 1)));
   const Layout& layout = impl.layout;
   const int64_t x_stride = call.x_stride > 0 ? call.x_stride : impl.k;
-  const int64_t y_stride = call.y_stride > 0 ? call.y_stride : impl.n;
-  const bool arranged = impl.row->arrange != nullptr;
   QuantizedRows rows;
-  rows.width = arranged ? impl.row->arranged_bytes(layout) : layout.padded_k();
+  rows.width = impl.row->arrange != nullptr ? impl.row->arranged_bytes(layout) : layout.padded_k();
   rows.q.assign(static_cast<size_t>(call.m * rows.width), 0);
   rows.start.resize(static_cast<size_t>(call.m * layout.groups));
   rows.scale.resize(static_cast<size_t>(call.m));
-  // Panels that stay in the second-level cache while all rows of x pass.
-  constexpr int64_t kBlockBytes = int64_t{256} << 10;
-  const int64_t panels = impl.panel_count();
-  const int64_t block = call.m <= kMaxRows ? (panels + threads - 1) / threads
-                                           : std::max<int64_t>(kBlockBytes / layout.panel_bytes, 1);
-#pragma omp parallel num_threads(threads)
-  {
-    std::vector<int8_t> plain(arranged ? static_cast<size_t>(layout.padded_k()) : 0);
-#pragma omp for schedule(static)
-    for (int64_t m = 0; m < call.m; ++m) quantize(call.x + m * x_stride, impl, m, plain, rows);
-#pragma omp for schedule(static)
-    for (int64_t p = 0; p < panels; p += block) {
-      for (int64_t m = 0; m < call.m; m += kMaxRows) run_block(impl, call, rows, m, p, block);
-    }
-    if (!impl.bias.empty()) {
-#pragma omp for schedule(static)
-      for (int64_t m = 0; m < call.m; ++m) {
-        for (int64_t n = 0; n < impl.n; ++n) {
-          call.y[m * y_stride + n] += impl.bias[static_cast<size_t>(n)];
-        }
-      }
-    }
-  }
+  const PanelProduct product = {impl.n, impl.k, layout.panel_bytes, impl.bias};
+  product.run(
+      call, threads, [&](int64_t m) { quantize(call.x + m * x_stride, impl, m, rows); },
+      [&](const PanelProduct::Part& part) {
+        pattern_codes::PanelJob job;
+        job.layout = &layout;
+        job.panels = impl.panels.data<uint8_t>() + part.panel * layout.panel_bytes;
+        job.panel_count = part.count;
+        job.x = {rows.q.data() + part.row * rows.width, rows.width,
+                 rows.start.data() + part.row * layout.groups, rows.scale.data() + part.row};
+        job.rows = part.rows;
+        job.prefetch_bytes = kPrefetchBytes;
+        job.y = part.y;
+        job.y_stride = part.y_stride;
+        impl.row->run(job);
+      });
 }
 
 PatternGemm PatternGemm::duplicate() const {

@@ -42,6 +42,7 @@
 #include "formats/format.h"
 #include "kernels/isa.h"
 #include "kernels/kernel_cases.h"
+#include "kernels/panel_product.h"
 
 namespace fewbit {
 
@@ -56,14 +57,6 @@ Result<Isa> pattern_codes_isa();
 /// with many rows or 256-bit registers.
 bool prefers_pattern_codes(const Format& format, int64_t cols, int64_t m);
 
-struct PatternCall {
-  int64_t m = 0;
-  const float* x = nullptr;  ///< [m, k], rows x_stride elements apart
-  int64_t x_stride = 0;      ///< 0: k
-  float* y = nullptr;        ///< [m, n], rows y_stride elements apart; may not overlap x
-  int64_t y_stride = 0;      ///< 0: n
-};
-
 /// A product whose w is constant and packed. Immutable: any number of threads may run it.
 class PatternGemm {
  public:
@@ -73,7 +66,7 @@ class PatternGemm {
   static Result<PatternGemm> prepare(const PackedMatrix& matrix, std::span<const float> bias,
                                      std::optional<Isa> isa = std::nullopt);
 
-  void run(const PatternCall& call, int threads) const;
+  void run(const ProductCall& call, int threads) const;
 
   /// The same product with weights of its own in memory, as a benchmark wants them.
   PatternGemm duplicate() const;

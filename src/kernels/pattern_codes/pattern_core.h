@@ -8,10 +8,11 @@
 #include <string_view>
 
 #include "kernels/isa.h"
+#include "kernels/panel_product.h"
 
 namespace fewbit::pattern_codes {
 
-inline constexpr int64_t kPanelRows = 16;
+inline constexpr int64_t kPanelRows = PanelProduct::kPanelRows;
 inline constexpr int64_t kLineBytes = 64;  ///< a dword for each row of a panel
 inline constexpr int64_t kCodesPerDword = 6;
 inline constexpr int64_t kBlockCodes = 32;
@@ -52,19 +53,17 @@ struct Activations {
   const float* scale = nullptr;    ///< [rows]
 };
 
-/// A run of panels for up to kMaxRows rows of activations.
+/// A run of panels for up to PanelProduct::kMaxRows rows of activations.
 struct PanelJob {
   const Layout* layout = nullptr;
   const uint8_t* panels = nullptr;  ///< the first; the others follow panel_bytes apart
   int64_t panel_count = 0;
   Activations x;
-  int rows = 0;                ///< of x: 1 .. kMaxRows
+  int rows = 0;                ///< of x: 1 .. PanelProduct::kMaxRows
   int64_t prefetch_bytes = 0;  ///< how far ahead lines are asked for
   float* y = nullptr;          ///< [rows, 16 * panel_count], rows y_stride apart
   int64_t y_stride = 0;
 };
-
-inline constexpr int kMaxRows = 8;
 
 struct Row {
   Isa isa;

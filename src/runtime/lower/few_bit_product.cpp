@@ -60,7 +60,7 @@ Result<bool> lower_code_product(Lowering& lowering, const Node& node) {
   if (prefers_pattern_codes(matrix.format, matrix.cols, rows)) {
     const Result<PatternGemm> gemm = PatternGemm::prepare(matrix, bias);
     if (gemm.ok()) {
-      add_product<PatternCall>(lowering, node, "pattern_codes", matrix, rows, *gemm);
+      add_product<ProductCall>(lowering, node, "pattern_codes", matrix, rows, *gemm);
       return true;
     }
     // Ternary storage with a code that is none of three: few_bit takes it as it is.
