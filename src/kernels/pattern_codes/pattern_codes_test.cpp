@@ -6,62 +6,18 @@
 #include <limits>
 #include <vector>
 
-#include "base/random.h"
+#include "kernels/product_test_support.h"
 
 namespace fewbit {
 namespace {
 
-std::vector<float> normal(int64_t count, uint64_t seed) {
-  std::vector<float> v(static_cast<size_t>(count));
-  Random(seed).fill_normal(v, 0, 1);
-  return v;
-}
-
-PackedMatrix packed(const char* format, int64_t n, int64_t k, uint64_t seed) {
-  const std::vector<float> w = normal(n * k, seed);
-  return *encode(*parse_format(format), {w, n, k, {}}, {.search = false});
-}
-
-// The contract in double: codes and int8 activations exactly, everything else without rounding; and
-// the sum of magnitudes that a rounding error is measured by.
-struct Wanted {
-  std::vector<double> y, magnitude;
-};
-
-Wanted reference(const PackedMatrix& w, const std::vector<float>& x, int64_t m,
-                 const std::vector<float>& bias) {
-  const std::vector<float> weights = decode(w);
-  Wanted out;
-  for (int64_t i = 0; i < m; ++i) {
-    const float* row = x.data() + i * w.cols;
-    float largest = 0;
-    for (int64_t k = 0; k < w.cols; ++k) largest = std::max(largest, std::fabs(row[k]));
-    const float scale = largest / 127.0F;
-    const float inverse = scale > 0 ? 1.0F / scale : 0;
-    for (int64_t n = 0; n < w.rows; ++n) {
-      double y = bias.empty() ? 0.0 : bias[static_cast<size_t>(n)];
-      double magnitude = std::abs(y);
-      for (int64_t k = 0; k < w.cols; ++k) {
-        const double q = std::nearbyintf(row[k] * inverse);
-        const double product =
-            static_cast<double>(scale) * q * weights[static_cast<size_t>(n * w.cols + k)];
-        y += product;
-        magnitude += std::abs(product);
-      }
-      out.y.push_back(y);
-      out.magnitude.push_back(magnitude);
-    }
-  }
-  return out;
-}
-
 // Within half a unit in the last place for each group (one fma), and for the conversion of its sum,
 // the scale of x and the bias; and the same bits on every instruction set.
 void check(const char* format, int64_t m, int64_t n, int64_t k, bool with_bias) {
-  const PackedMatrix w = packed(format, n, k, static_cast<uint64_t>(n + k));
-  const std::vector<float> x = normal(m * k, 7);
-  const std::vector<float> bias = with_bias ? normal(n, 9) : std::vector<float>();
-  const Wanted wanted = reference(w, x, m, bias);
+  const PackedMatrix w = packed_normal(format, n, k, static_cast<uint64_t>(n + k));
+  const std::vector<float> x = normal_floats(m * k, 7);
+  const std::vector<float> bias = with_bias ? normal_floats(n, 9) : std::vector<float>();
+  const RoundedProduct wanted = rounded_product(w, x, m, bias);
   std::vector<float> first;
   for (const Isa isa : kAllIsas) {
     if (!isa_runs_here(isa)) continue;
@@ -126,7 +82,7 @@ TEST(PatternGemm, EveryNumberOfRows) {
 }
 
 TEST(PatternGemm, RowsOfZerosAndOfNaN) {
-  const PackedMatrix w = packed("sherry1.25", 20, 64, 1);
+  const PackedMatrix w = packed_normal("sherry1.25", 20, 64, 1);
   const std::vector<float> bias(20, 0.5F);
   std::vector<float> x(4 * 64, 0.0F);
   x[64 + 3] = std::numeric_limits<float>::quiet_NaN();
@@ -150,7 +106,7 @@ TEST(PatternGemm, RowsOfZerosAndOfNaN) {
 // Groups whose scale is zero.
 TEST(PatternGemm, WeightsOfZero) {
   const std::vector<float> zeros(size_t{17} * 300, 0.0F);
-  const std::vector<float> x = normal(300, 3);
+  const std::vector<float> x = normal_floats(300, 3);
   for (const char* format : {"sherry1.25/g64", "ternary1.6"}) {
     const PackedMatrix w = *encode(*parse_format(format), {zeros, 17, 300, {}});
     std::vector<float> y(17, NAN);
@@ -160,8 +116,8 @@ TEST(PatternGemm, WeightsOfZero) {
 }
 
 TEST(PatternGemm, StridesAreHeeded) {
-  const PackedMatrix w = packed("ternary1.6/g32", 18, 40, 1);
-  const std::vector<float> x = normal(3 * 50, 2);
+  const PackedMatrix w = packed_normal("ternary1.6/g32", 18, 40, 1);
+  const std::vector<float> x = normal_floats(3 * 50, 2);
   std::vector<float> dense;
   for (int64_t i = 0; i < 3; ++i)
     dense.insert(dense.end(), x.begin() + i * 50, x.begin() + i * 50 + 40);
@@ -176,21 +132,22 @@ TEST(PatternGemm, StridesAreHeeded) {
 
 TEST(PatternGemm, TakesTheBitsItSays) {
   // 5 dwords for 32 codes, and a float16.
-  const PatternGemm sherry = *PatternGemm::prepare(packed("sherry1.25", 32, 1024, 1), {});
+  const PatternGemm sherry = *PatternGemm::prepare(packed_normal("sherry1.25", 32, 1024, 1), {});
   EXPECT_EQ(sherry.packed_bytes(), 32 * 1024 * (5 * 32 + 16) / 128 / 8);
-  const PatternGemm ternary = *PatternGemm::prepare(packed("ternary1.6/channel", 16, 960, 1), {});
+  const PatternGemm ternary =
+      *PatternGemm::prepare(packed_normal("ternary1.6/channel", 16, 960, 1), {});
   EXPECT_EQ(ternary.packed_bytes(), 16 * (960 * 5 / 3 + 16) / 8);
 }
 
 TEST(PatternGemm, RefusesWhatHasNoPattern) {
   for (const char* format : {"int2/g32", "binary", "nf4", "vq4_1x8", "q2_K"}) {
-    const Result<PatternGemm> gemm = PatternGemm::prepare(packed(format, 16, 256, 1), {});
+    const Result<PatternGemm> gemm = PatternGemm::prepare(packed_normal(format, 16, 256, 1), {});
     ASSERT_FALSE(gemm.ok());
     EXPECT_NE(gemm.error().message().find(format), std::string::npos);
     EXPECT_FALSE(has_pattern_codes(*parse_format(format), 256));
   }
   // Storage of 2 bits can hold a fourth code.
-  PackedMatrix w = packed("tq2_0", 2, 256, 1);
+  PackedMatrix w = packed_normal("tq2_0", 2, 256, 1);
   w.parts[0].data<uint8_t>()[0] |= 3;
   const Result<PatternGemm> gemm = PatternGemm::prepare(w, {});
   ASSERT_FALSE(gemm.ok());
