@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "kernels/int8_gemm/code_panels.h"
+
 namespace fewbit::int8 {
 namespace {
 
@@ -87,6 +89,7 @@ struct Scratch {
   Tensor band;
   std::vector<int32_t> row_sum;
   Tensor partial;  // sums of a block, where k is cut
+  Tensor panels;   // of codes, unpacked
 
   uint8_t* band_of(int64_t bytes) {
     if (!band.defined() || band.elements() < bytes) {
@@ -133,7 +136,8 @@ class Worker {
         lines_(lines),
         pixels_(pixels),
         panels_(panels),
-        scratch_(thread_scratch()) {}
+        scratch_(thread_scratch()),
+        reader_(b_, *p_.row, panels.begin, panels.end, scratch_.panels) {}
 
   void run() {
     const Range size = block_size();
@@ -225,7 +229,7 @@ class Worker {
     t.a_stride = block.band.tiled ? 64 : block.band.pixel_stride;
     t.a_step = block.band.tiled ? 64 * kMaxTileRows : 64;
     t.a_signed = p_.a_signed;
-    t.panel_bytes = b_.panel_bytes();
+    t.panel_bytes = reader_.panel_bytes();
     t.panels = width;
     FinishArgs f = {};
     f.stage = p_.stage;
@@ -236,11 +240,12 @@ class Worker {
     f.col_sum = b_.col_sum.data<int32_t>();
     f.col_zero = b_.col_zero.defined() ? b_.col_zero.data<int32_t>() : nullptr;
     const int64_t channel = group * b_.n + panel * kPanelCols;
+    const int8_t* b = reader_.get(packed_panel);
     const int64_t parts = parts_of_k(block);
     for (int64_t part = 0; part < parts; ++part) {
       const Range k = part_of(b_.run_bytes / p_.row->k_multiple, parts, part);
-      run_slice(block, packed_panel, channel,
-                {k.begin * p_.row->k_multiple, k.end * p_.row->k_multiple}, t, f);
+      run_slice(block, b, channel, {k.begin * p_.row->k_multiple, k.end * p_.row->k_multiple}, t,
+                f);
     }
   }
 
@@ -259,14 +264,15 @@ class Worker {
     return (count + tiles - 1) / tiles;
   }
 
-  // The positions `k` of every run: the sums of all but the last slice wait in memory.
-  void run_slice(const Block& block, int64_t packed_panel, int64_t channel, Range k, TileArgs& t,
+  // The positions `k` of every run of the panels at `b`: the sums of all but the last slice wait in
+  // memory.
+  void run_slice(const Block& block, const int8_t* b, int64_t channel, Range k, TileArgs& t,
                  FinishArgs& f) {
     const int64_t count = block.pixels.size();
     const int64_t tile_rows = full_tile(block);
     const int64_t full = count / tile_rows * tile_rows;
     for (int64_t line = 0; line < block.lines.size();) {
-      set_runs(block.lines.begin + line, packed_panel, k, t);
+      set_runs(block.lines.begin + line, b, f.column, k, t);
       const int64_t alike = lines_alike(block, line);
       if (pairs_lines(p_) && alike > 1) {
         t.rows = static_cast<int>(2 * count);
@@ -306,15 +312,14 @@ class Worker {
            runs_of(line).count == runs_of(line + 1).count;
   }
 
-  void set_runs(int64_t line, int64_t packed_panel, Range k, TileArgs& t) const {
+  void set_runs(int64_t line, const int8_t* b, int64_t column, Range k, TileArgs& t) const {
     LineRuns runs = {0, b_.runs, p_.init};
     if (!p_.rows.line_runs.empty()) runs = runs_of(line);
     t.runs = static_cast<int>(runs.count);
     t.run_offset = p_.rows.run_offset.data() + runs.first;
     t.run_bytes = k.size();
-    t.start = runs.init + packed_panel * kPanelCols;
-    t.b = b_.data.data<int8_t>() + packed_panel * b_.panel_bytes() +
-          (runs.first * b_.run_bytes + k.begin) * kPanelCols;
+    t.start = runs.init + column;
+    t.b = b + (runs.first * b_.run_bytes + k.begin) * kPanelCols;
   }
 
   /// `count` tiles of t.rows from pixel x of a line of the block on: one after the other in that
@@ -345,8 +350,11 @@ class Worker {
       t.start_stride = k.begin > 0 ? kTileCols : 0;
       if (k.begin > 0) t.start = partial;
       t.partial = k.end < b_.run_bytes ? partial : nullptr;
-      // The same panels' next slice, or the first of the next two panels.
-      t.fetch = k.size() * kPanelCols + (k.end < b_.run_bytes ? 0 : b_.panel_bytes());
+      // The same panels' next slice, or the first of the next two panels. What has just been
+      // unpacked is near.
+      if (b_.bits == 8) {
+        t.fetch = k.size() * kPanelCols + (k.end < b_.run_bytes ? 0 : b_.panel_bytes());
+      }
     }
     p_.row->tile(t, f);
   }
@@ -357,6 +365,7 @@ class Worker {
   Range pixels_;
   Range panels_;
   Scratch& scratch_;
+  PanelReader reader_;
 };
 
 void run_part(const Product& p, const Split& split, int64_t index) {

@@ -99,6 +99,18 @@ struct FinishArgs {
   const int32_t* col_zero;
 };
 
+/// Panels in few bits on their way to int8 (code_panels.h): `chunks` of them are still to be
+/// unpacked.
+struct UnpackJob {
+  int bits = 8;
+  const uint8_t* codes = nullptr;
+  const uint8_t* zero = nullptr;  ///< 64 bytes for each panel, taken off every line
+  int8_t* panel = nullptr;
+  int64_t chunks = 0;
+  int64_t chunks_per_panel = 0;
+  int64_t chunk_of_panel = 0;  ///< chunks of the present panel that are done
+};
+
 /// One row of the table: an instruction set.
 struct Row {
   Isa isa;
@@ -114,6 +126,8 @@ struct Row {
   void (*tile)(const TileArgs& tiles, const FinishArgs& finish);
   /// Finishes sums in memory: rows of kTileCols int32.
   void (*finish)(const int32_t* acc, int rows, const FinishArgs& finish);
+  /// Unpacks the next `chunks` chunks of a job, or as many as are left.
+  void (*unpack)(UnpackJob& job, int64_t chunks);
 };
 
 /// Every row compiled in, ascending; emulated ones last.
@@ -132,9 +146,11 @@ struct PackedB {
   int64_t k = 0, n = 0, groups = 1, panels = 0;
   int64_t runs = 1, run_bytes = 0;
   int64_t k_padded = 0;  ///< runs * run_bytes
+  int bits = 8;          ///< of a weight in `data`: below 8, panels of codes (code_panels.h)
   Tensor data;
-  Tensor col_sum;   ///< int32 [groups * panels * 16]: sum_k (b' - b_zero')
-  Tensor col_zero;  ///< the same shape: b_zero'; undefined if all zero points are 0
+  Tensor code_zero;  ///< with codes: uint8 [groups * panels][64]
+  Tensor col_sum;    ///< int32 [groups * panels * 16]: sum_k (b' - b_zero')
+  Tensor col_zero;   ///< the same shape: b_zero'; undefined if all zero points are 0
   int64_t panel_bytes() const { return k_padded * kPanelCols; }
   int64_t columns() const { return groups * panels * kPanelCols; }
   /// Output channel of each packed column, -1 for padding.
