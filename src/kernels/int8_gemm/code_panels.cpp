@@ -9,10 +9,6 @@
 namespace fewbit::int8 {
 namespace {
 
-// Panels of a thread that take no more than this are unpacked once: half of a small second-level
-// cache (int8_core.cpp cuts the rows of A so that they fit beside them).
-constexpr int64_t kKeepBytes = int64_t{512} << 10;
-
 int64_t chunks_of(const PackedB& b) {
   return (b.k_padded + kChunkK - 1) / kChunkK;
 }
@@ -111,46 +107,50 @@ void compress_panels(PackedB& b) {
 }
 
 PanelReader::PanelReader(const PackedB& b, const Row& row, int64_t begin, int64_t end,
-                         Tensor& memory)
-    : b_(b), row_(row), begin_(begin), end_(end), panel_bytes_(b.panel_bytes()), done_(begin) {
+                         bool keep_all, Tensor& memory)
+    : b_(b), row_(row), begin_(begin), keep_all_(keep_all), memory_(memory), done_(begin) {
+  panel_bytes_ = b.panel_bytes();
   if (b.bits == 8) return;
   panel_bytes_ = chunks_of(b) * kChunkLines * kLineBytes;
-  keeps_all_ = (end - begin) * panel_bytes_ <= kKeepBytes;
-  const int64_t panels = keeps_all_ ? end - begin : 2 * kMaxTilePanels;
-  if (!memory.defined() || memory.elements() < panels * panel_bytes_) {
-    memory = Tensor::uninitialized(DType::kInt8, {panels * panel_bytes_});
+  const int64_t bytes = (keep_all ? end - begin : kMaxTilePanels) * panel_bytes_;
+  if (!memory.defined() || memory.elements() < bytes) {
+    memory = Tensor::uninitialized(DType::kInt8, {bytes});
   }
-  memory_ = memory.data<int8_t>();
 }
 
-const int8_t* PanelReader::get(int64_t panel) {
-  if (b_.bits == 8) return std::as_const(b_.data).data<int8_t>() + panel * panel_bytes_;
-  if (keeps_all_ && panel < done_) return memory_ + (panel - begin_) * panel_bytes_;
-  if (panel == now_) return now_place_;
-  if (panel != job_begin_) start(panel);
-  row_.unpack(job_, job_.chunks);
-  now_ = panel;
-  now_place_ = job_place_;
-  done_ = job_end_;
-  if (done_ < end_) start(done_);
-  return now_place_;
+void PanelReader::set(int64_t panel, int64_t count, int64_t k_begin, int64_t k_end) {
+  if (b_.bits == 8) {
+    first_ = std::as_const(b_.data).data<int8_t>() + panel * panel_bytes_;
+    return;
+  }
+  if (keep_all_) {
+    auto* to = memory_.data<int8_t>() + (panel - begin_) * panel_bytes_;
+    first_ = to;
+    if (panel < done_) return;
+    unpack(panel, count, 0, chunks_of(b_), to);
+    done_ = panel + count;
+    return;
+  }
+  if (panel == panel_ && k_begin == first_k_ && k_end == end_k_) return;
+  panel_ = panel;
+  first_k_ = k_begin;
+  end_k_ = k_end;
+  const int64_t chunks = (k_end - k_begin + kChunkK - 1) / kChunkK;
+  panel_bytes_ = chunks * kChunkLines * kLineBytes;
+  first_ = memory_.data<int8_t>();
+  unpack(panel, count, k_begin / kChunkK, chunks, memory_.data<int8_t>());
 }
 
-// A job for the tile that begins with `panel`: two panels at most, of one group.
-void PanelReader::start(int64_t panel) {
-  const int64_t in_group = b_.panels - panel % b_.panels;
-  const int64_t count = std::min({int64_t{row_.max_panels}, in_group, end_ - panel});
-  const int64_t other = now_place_ == memory_ ? kMaxTilePanels : 0;
-  job_begin_ = panel;
-  job_end_ = panel + count;
-  job_place_ = memory_ + (keeps_all_ ? panel - begin_ : other) * panel_bytes_;
-  job_.bits = b_.bits;
-  job_.codes = std::as_const(b_.data).data<uint8_t>() + panel * code_bytes(b_);
-  job_.zero = std::as_const(b_.code_zero).data<uint8_t>() + panel * kLineBytes;
-  job_.panel = job_place_;
-  job_.chunks_per_panel = chunks_of(b_);
-  job_.chunk_of_panel = 0;
-  job_.chunks = count * job_.chunks_per_panel;
+// To panels panel_bytes_ apart.
+void PanelReader::unpack(int64_t panel, int64_t count, int64_t chunk, int64_t chunks,
+                         int8_t* to) const {
+  for (int64_t i = 0; i < count; ++i) {
+    row_.unpack(b_.bits,
+                std::as_const(b_.data).data<uint8_t>() + (panel + i) * code_bytes(b_) +
+                    chunk * b_.bits * kLineBytes,
+                std::as_const(b_.code_zero).data<uint8_t>() + (panel + i) * kLineBytes, chunks,
+                to + i * panel_bytes_);
+  }
 }
 
 }  // namespace fewbit::int8

@@ -15,9 +15,12 @@
 // so that 64 weights cost one shift and one mask a plane, and the subtraction of the zeros. The
 // sums are those of the int8 panels: nothing is rounded anywhere.
 //
-// A thread unpacks what it multiplies. Where all its panels together stay in the second-level cache
-// they are unpacked once per call; else two panels at a time, while the two before them are
-// multiplied, for all rows of a block.
+// A thread unpacks what it multiplies:
+//
+//   all its panels, once per call, where they stay in the second-level cache and many blocks of A
+//   pass by; then everything is as with int8;
+//   else slices of k of two panels, which stay in the first-level cache while a block of A passes.
+//   (Panels written to the second level cost 2.4 times as much: that is no way for a few rows.)
 
 #include <cstdint>
 
@@ -36,35 +39,32 @@ void compress_panels(PackedB& b);
 /// The panels of B that one thread works on, as int8.
 class PanelReader {
  public:
-  /// Panels [begin, end) of `b`. `memory` is the thread's, kept from call to call.
-  PanelReader(const PackedB& b, const Row& row, int64_t begin, int64_t end, Tensor& memory);
+  /// Panels [begin, end) of `b`, whole (`keep_all`) or in slices. `memory` is the thread's, kept
+  /// from call to call.
+  PanelReader(const PackedB& b, const Row& row, int64_t begin, int64_t end, bool keep_all,
+              Tensor& memory);
 
-  /// Bytes from one panel to the next.
+  /// From here on, `count` panels of one group from `panel` on are read, of their padded k
+  /// [k_begin, k_end): whole panels, or multiples of Row::k_multiple.
+  void set(int64_t panel, int64_t count, int64_t k_begin, int64_t k_end);
+
+  /// Position k of the first of these panels.
+  const int8_t* at(int64_t k) const { return first_ + (k - first_k_) * kPanelCols; }
+  /// From one of these panels to the next.
   int64_t panel_bytes() const { return panel_bytes_; }
 
-  /// The panels of a tile that begins with `panel`, next to each other; they stay until those of
-  /// the tile after the next are asked for. Tiles are asked for in ascending order, block by block
-  /// of A.
-  const int8_t* get(int64_t panel);
-
-  /// What may be unpacked while they are multiplied; null if nothing.
-  UnpackJob* ahead() { return job_.chunks > 0 ? &job_ : nullptr; }
-
  private:
-  void start(int64_t panel);
+  void unpack(int64_t panel, int64_t count, int64_t chunk, int64_t chunks, int8_t* to) const;
 
   const PackedB& b_;
   const Row& row_;
-  int64_t begin_, end_;
-  int64_t panel_bytes_;
-  bool keeps_all_ = false;  // else two tiles' panels
-  int8_t* memory_ = nullptr;
-  UnpackJob job_;
-  int64_t job_begin_ = -1, job_end_ = -1;  // panels of the job, the last one started
-  int8_t* job_place_ = nullptr;
-  int64_t now_ = -1;  // panel that the tile before began with,
-  int8_t* now_place_ = nullptr;
-  int64_t done_;  // keeping all: panels before this one are unpacked
+  int64_t begin_;
+  bool keep_all_;
+  Tensor& memory_;
+  const int8_t* first_ = nullptr;
+  int64_t first_k_ = 0, end_k_ = 0, panel_bytes_ = 0;
+  int64_t panel_ = -1;  // what first_ points to
+  int64_t done_;        // keeping all: panels before this one are unpacked
 };
 
 }  // namespace fewbit::int8

@@ -99,18 +99,6 @@ struct FinishArgs {
   const int32_t* col_zero;
 };
 
-/// Panels in few bits on their way to int8 (code_panels.h): `chunks` of them are still to be
-/// unpacked.
-struct UnpackJob {
-  int bits = 8;
-  const uint8_t* codes = nullptr;
-  const uint8_t* zero = nullptr;  ///< 64 bytes for each panel, taken off every line
-  int8_t* panel = nullptr;
-  int64_t chunks = 0;
-  int64_t chunks_per_panel = 0;
-  int64_t chunk_of_panel = 0;  ///< chunks of the present panel that are done
-};
-
 /// One row of the table: an instruction set.
 struct Row {
   Isa isa;
@@ -126,8 +114,9 @@ struct Row {
   void (*tile)(const TileArgs& tiles, const FinishArgs& finish);
   /// Finishes sums in memory: rows of kTileCols int32.
   void (*finish)(const int32_t* acc, int rows, const FinishArgs& finish);
-  /// Unpacks the next `chunks` chunks of a job, or as many as are left.
-  void (*unpack)(UnpackJob& job, int64_t chunks);
+  /// Codes of one panel (code_panels.h) to int8; `zero` is 64 bytes, taken off every line.
+  void (*unpack)(int bits, const uint8_t* codes, const uint8_t* zero, int64_t chunks,
+                 int8_t* panel);
 };
 
 /// Every row compiled in, ascending; emulated ones last.

@@ -76,41 +76,31 @@ struct Unpacker {
   }
 
   template <int Bits>
-  static void chunks(UnpackJob& job, int64_t count) {
-    while (count > 0) {
-      const int64_t left = job.chunks_per_panel - job.chunk_of_panel;
-      const int64_t now = count < left ? count : left;
-      for (int64_t i = 0; i < now; ++i) {
-        chunk<Bits>(job.codes, job.zero, job.panel);
-        job.codes += Bits * kLineBytes;
-        job.panel += kChunkLines * kLineBytes;
-      }
-      job.chunks -= now;
-      job.chunk_of_panel += now;
-      count -= now;
-      if (job.chunk_of_panel < job.chunks_per_panel) continue;
-      job.chunk_of_panel = 0;
-      job.zero += kLineBytes;
+  static void chunks(const uint8_t* codes, const uint8_t* zero, int64_t count, int8_t* panel) {
+    for (int64_t i = 0; i < count; ++i) {
+      chunk<Bits>(codes, zero, panel);
+      codes += Bits * kLineBytes;
+      panel += kChunkLines * kLineBytes;
     }
   }
 
-  static void run(UnpackJob& job, int64_t count) {
-    if (count > job.chunks) count = job.chunks;
-    switch (job.bits) {
+  static void run(int bits, const uint8_t* codes, const uint8_t* zero, int64_t count,
+                  int8_t* panel) {
+    switch (bits) {
       case 1:
-        return chunks<1>(job, count);
+        return chunks<1>(codes, zero, count, panel);
       case 2:
-        return chunks<2>(job, count);
+        return chunks<2>(codes, zero, count, panel);
       case 3:
-        return chunks<3>(job, count);
+        return chunks<3>(codes, zero, count, panel);
       case 4:
-        return chunks<4>(job, count);
+        return chunks<4>(codes, zero, count, panel);
       case 5:
-        return chunks<5>(job, count);
+        return chunks<5>(codes, zero, count, panel);
       case 6:
-        return chunks<6>(job, count);
+        return chunks<6>(codes, zero, count, panel);
       default:
-        return chunks<7>(job, count);
+        return chunks<7>(codes, zero, count, panel);
     }
   }
 };
