@@ -200,10 +200,6 @@ class Run {
   // were to get codes).
   std::string float_reason(const LayerPlacement& layer) const {
     if (!layer.integer) return layer.reason;
-    if (scheme_.weight_format && layer.weighted) {
-      return fmt::format("its {} weights are decoded: there are no integer kernels for them here",
-                         scheme_.weight_format->name());
-    }
     if (bits_of(scheme_.activation_type) == 16) {
       return "its 16-bit codes are for other runtimes: there are no kernels for them here";
     }
@@ -261,6 +257,7 @@ class Run {
     options.float_layers = scheme_.float_layers;
     options.importance = importance_;
     options.int8_activations = scheme_.activations == Activations::kDynamic;
+    options.static_activations = scheme_.activations == Activations::kStatic;
     FEWBIT_ASSIGN(packed_, pack_weights(quantized_.graph, options));
     quantized_.opsets["ai.fewbit"] = 1;
     for (const PackedLayer& layer : packed_) {
@@ -425,7 +422,11 @@ class Run {
       if (layer.integer) layer.reason = placed.reason;
       layer.scheme = !placed.integer ? "float" : placed.weighted ? scheme_.name() : "a8";
       for (const PackedLayer& packed : packed_) {
-        if (packed.name == placed.name) describe_packed(packed, layer);
+        if (packed.name != placed.name) continue;
+        describe_packed(packed, layer);
+        if (!layer.integer || packed.on_codes) continue;
+        layer.integer = false;
+        layer.reason = packed.packed() ? packed.note : packed.reason;
       }
       for (const QuantizedLayer& q : layers_) {
         if (q.name != placed.name) continue;

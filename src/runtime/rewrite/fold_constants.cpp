@@ -1,6 +1,6 @@
 #include "graph/infer.h"
 #include "runtime/interpreter.h"
-#include "runtime/packed_weight.h"
+#include "runtime/integer_weight.h"
 #include "runtime/rewrite/rewrite.h"
 
 namespace fewbit {
@@ -38,6 +38,7 @@ Result<bool> fold_node(Graph& graph, NodeId id, const RewriteContext& context,
   if (row == nullptr || !row->deterministic || has_subgraph(node)) return false;
   if (node.is("DequantizeLinear") && keep_dequantize) return false;
   if (is_decode(node) && codes_are_read(graph, node)) return false;
+  if (is_integer_decode(node)) return false;
   std::vector<RuntimeValue> inputs;
   int64_t input_bytes = 0;
   for (ValueId in : node.inputs) {
