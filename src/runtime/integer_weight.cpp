@@ -122,15 +122,18 @@ Result<std::vector<float>> integer_scales(const PackedMatrix& matrix) {
   return scales;
 }
 
-Tensor integer_tensor(const PackedMatrix& matrix, const Dims& dims, bool transposed) {
+Tensor integer_tensor(const PackedMatrix& matrix, std::span<const float> scales, const Dims& dims,
+                      bool transposed) {
   std::vector<int8_t> rows(static_cast<size_t>(matrix.rows * matrix.cols));
   Reader reader(matrix);
   for (int64_t row = 0; row < matrix.rows; ++row) {
     const std::optional<IntegerRow> integers = reader.read(row);
     FEWBIT_CHECK(integers.has_value(), matrix.format.name(), row);
+    const float ratio = integers->scale / scales[static_cast<size_t>(row)];
     for (int64_t c = 0; c < matrix.cols; ++c) {
+      const auto value = static_cast<float>(reader.integer(*integers, c));
       rows[static_cast<size_t>(row * matrix.cols + c)] =
-          static_cast<int8_t>(reader.integer(*integers, c));
+          static_cast<int8_t>(std::nearbyint(ratio * value));
     }
   }
   Tensor out = Tensor::from(dims, rows);
@@ -145,8 +148,19 @@ Result<std::optional<Tensor>> integers_of(const Graph& graph, ValueId value) {
   const Node& node = graph.node(graph.value(value).producer);
   if (!is_integer_decode(node)) return std::optional<Tensor>();
   FEWBIT_ASSIGN(const PackedMatrix matrix, packed_matrix(graph, node));
+  const std::vector<float> scales = node.get_floats("scales");
+  if (static_cast<int64_t>(scales.size()) != matrix.rows) {
+    return bad_input("{}: {} scales for {} rows", node.label(), scales.size(), matrix.rows);
+  }
   return std::optional(
-      integer_tensor(matrix, node.get_ints("dims"), node.get_int("transposed", 0) != 0));
+      integer_tensor(matrix, scales, node.get_ints("dims"), node.get_int("transposed", 0) != 0));
+}
+
+Node integer_decode_node(const Node& decode, const std::vector<float>& scales) {
+  Node node = decode;
+  node.op_type = "DecodeIntegers";
+  node.attributes["scales"] = scales;
+  return node;
 }
 
 }  // namespace fewbit

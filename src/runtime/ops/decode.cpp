@@ -25,9 +25,13 @@ Status decode_integers_op(OpContext& context) {
   for (size_t i = 0; i < node.inputs.size(); ++i) parts.push_back(context.in(i));
   FEWBIT_ASSIGN(const PackedMatrix matrix, packed_matrix(node, parts));
   FEWBIT_TRY(integer_scales(matrix));
+  const std::vector<float> scales = node.get_floats("scales");
+  if (static_cast<int64_t>(scales.size()) != matrix.rows) {
+    return bad_input("{}: {} scales for {} rows", node.label(), scales.size(), matrix.rows);
+  }
   const Dims dims = node.get_ints("dims");
   FEWBIT_ASSIGN(Tensor * out, make_output(context, 0, DType::kInt8, dims));
-  const Tensor integers = integer_tensor(matrix, dims, node.get_int("transposed", 0) != 0);
+  const Tensor integers = integer_tensor(matrix, scales, dims, node.get_int("transposed", 0) != 0);
   std::copy_n(integers.data<int8_t>(), integers.elements(), out->data<int8_t>());
   return {};
 }

@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <map>
 
 #include "runtime/integer_weight.h"
 #include "runtime/interpreter.h"
@@ -154,19 +153,26 @@ class Fuser {
   }
   ValueId weight_codes(const Dequantized& w) {
     if (w.quantized != kNone) return w.quantized;
-    const auto [it, is_new] = integers_.emplace(w.node, kNone);
-    if (!is_new) return it->second;
-    Node integers = graph_.node(w.node);
-    ValueType type = graph_.value(integers.output(0)).type;
+    const ValueId real = graph_.node(w.node).output(0);
+    Node integers = integer_decode_node(graph_.node(w.node), w.params.scale);
+    ValueType type = graph_.value(real).type;
     type.elem = DType::kInt8;
-    const std::string name =
-        graph_.unique_name(graph_.value(integers.output(0)).name + "_integers");
-    integers.op_type = "DecodeIntegers";
-    integers.name = name;
-    integers.outputs = {graph_.add_value(name, std::move(type))};
-    it->second = integers.outputs[0];
+    integers.name = graph_.unique_name(graph_.value(real).name + "_integers");
+    const ValueId out = graph_.add_value(integers.name, std::move(type));
+    integers.outputs = {out};
     graph_.add_node(std::move(integers));
-    return it->second;
+    return out;
+  }
+  // Where the weights of a channel in few bits are so small that its bias in their scale would
+  // leave int32, the scale grows: its integers are rounded by 2^-31 of the bias.
+  void make_room_for_bias(ValueId bias, float x_scale, Dequantized& w) const {
+    const Tensor* b = bias == kNone ? nullptr : graph_.constant(bias);
+    if (w.quantized != kNone || b == nullptr || b->type() != DType::kFloat32) return;
+    constexpr float kMostBias = 1 << 30;
+    for (size_t c = 0; c < w.params.scale.size() && b->elements() > static_cast<int64_t>(c); ++c) {
+      const float least = std::abs(b->data<float>()[c]) / (kMostBias * x_scale);
+      w.params.scale[c] = std::max(w.params.scale[c], least);
+    }
   }
   Dims weight_dims(const Dequantized& w) const {
     if (w.quantized != kNone) return graph_.constant(w.quantized)->dims();
@@ -278,6 +284,7 @@ class Fuser {
     auto tail = tail_of(conv.output(0));
     if (!tail) return false;
     int64_t channels = weight_dims(*w)[0];
+    make_room_for_bias(conv.input(2), x->params.scale[0], *w);
     auto bias = bias_codes(conv.input(2), x->params.scale[0], w->params, channels);
     if (!bias) return false;
     Node fused;
@@ -328,11 +335,12 @@ class Fuser {
     return true;
   }
 
-  bool fuse_gemm(NodeId id, const Dequantized& a, const Dequantized& b, bool transposed,
+  bool fuse_gemm(NodeId id, const Dequantized& a, Dequantized& b, bool transposed,
                  const std::optional<Tail>& tail, const QdqRow& row) {
     const Node& node = graph_.node(id);
     if (!b.constant) return false;
     int64_t channels = weight_dims(b)[transposed ? 0 : 1];
+    make_room_for_bias(node.input(2), a.params.scale[0], b);
     auto bias = bias_codes(node.input(2), a.params.scale[0], b.params, channels);
     if (!bias) return false;
     Node fused;
@@ -503,7 +511,6 @@ class Fuser {
   Graph& graph_;
   const RewriteContext& context_;
   UseMap uses_;
-  std::map<NodeId, ValueId> integers_;  // of Decode nodes
 };
 
 bool Fuser::fuse_table(NodeId id) {
