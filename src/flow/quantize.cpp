@@ -20,6 +20,7 @@
 #include "passes/export_onnx.h"
 #include "passes/node_names.h"
 #include "passes/pack_weights.h"
+#include "passes/packed_layers.h"
 #include "passes/quantize_dynamic.h"
 #include "passes/quantize_graph.h"
 #include "runtime/packed_weight.h"
@@ -244,9 +245,7 @@ class Run {
     return {};
   }
 
-  bool corrects_bias() const {
-    return needs_data() && !scheme_.weight_format && recipe_.bias_correction != "none";
-  }
+  bool corrects_bias() const { return needs_data() && recipe_.bias_correction != "none"; }
 
   // Weights into the format of the scheme. The graph has its activations' quantizers already, if
   // any were asked for.
@@ -281,12 +280,19 @@ class Run {
     quantized_.graph = std::move(quantized.graph);
     make_node_names_unique(quantized_.graph);
     layers_ = std::move(quantized.layers);
-    if (scheme_.weight_format) return pack();
-    if (!needs_data() || recipe_.bias_correction == "none") return {};
+    if (scheme_.weight_format) FEWBIT_TRY(pack());
+    return corrects_bias() ? correct_biases() : Status();
+  }
+
+  Status correct_biases() {
+    std::vector<QuantizedLayer> layers = layers_;
+    if (scheme_.weight_format) {
+      FEWBIT_ASSIGN(layers, packed_layers(quantized_.graph, model_.graph, packed_));
+    }
     const BatchSource source = remembered(batches(recipe_.bias_samples), kRememberedBytes);
     auto corrected = [&](bool empirical) -> Result<Model> {
       Model model = quantized_;
-      FEWBIT_TRY(correct_bias(model, layers_, means_, empirical ? &source : nullptr,
+      FEWBIT_TRY(correct_bias(model, layers, means_, empirical ? &source : nullptr,
                               static_cast<int>(recipe_.threads)));
       return model;
     };
