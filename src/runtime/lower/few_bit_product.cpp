@@ -6,8 +6,9 @@
 #include "kernels/few_bit/few_bit.h"
 #include "kernels/pattern_codes/pattern_codes.h"
 #include "runtime/lower/call_step.h"
+#include "runtime/integer_weight.h"
+#include "runtime/lower/integer_layers.h"
 #include "runtime/lower/tables.h"
-#include "runtime/packed_weight.h"
 
 namespace fewbit::lower {
 namespace {
@@ -88,7 +89,21 @@ Result<bool> lower_decode(Lowering& lowering, const Node& node) {
   return true;
 }
 
+// Integer kernels take the integers as constants of theirs, which they pack in few bits.
+Result<bool> lower_decode_integers(Lowering& lowering, const Node& node) {
+  const Graph& graph = lowering.graph();
+  for (NodeId reader : lowering.uses().consumers[static_cast<size_t>(node.output(0))]) {
+    if (takes_integers(lowering, graph.node(reader))) continue;
+    FEWBIT_ASSIGN(std::optional<Tensor> integers, integers_of(graph, node.output(0)));
+    lowering.alias(node.output(0),
+                   lowering.add_constant(graph.value(node.output(0)).name, std::move(*integers)));
+    return true;
+  }
+  return true;
+}
+
 constexpr LowerRow kRows[] = {{"ai.fewbit", "Decode", lower_decode},
+                              {"ai.fewbit", "DecodeIntegers", lower_decode_integers},
                               {"", "MatMul", lower_code_product},
                               {"", "Gemm", lower_code_product}};
 
