@@ -5,11 +5,9 @@
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/common.h"
-#include "formats/affine.h"
 #include "formats/format.h"
 #include "formats/weight_sources.h"
-#include "kernels/few_bit/few_bit.h"
-#include "kernels/pattern_codes/pattern_codes.h"
+#include "kernels/code_product.h"
 #include "numerics/error_stats.h"
 #include "report/table.h"
 
@@ -40,17 +38,17 @@ std::vector<std::string> files_of(const FormatRow& row) {
   return files;
 }
 
-// What multiplies such weights on this processor. Codes are read where activations are int8
-// (schemes with +a8:token); otherwise, and without a kernel, weights are decoded when a model
-// loads.
+// What multiplies such weights on this processor, with activations in int8 (schemes with
+// +a8:token) and with few rows in float32. Otherwise weights are decoded when a model loads.
 std::string runs_as(const Format& format) {
-  if (prefers_pattern_codes(format, kCols, 1)) {
-    const Result<Isa> isa = pattern_codes_isa();
-    if (isa.ok()) return fmt::format("pattern_codes/{} x int8, float32", name_of(*isa));
+  std::vector<std::string> kernels;
+  for (const auto& [activations, text] : {std::pair{FewBitActivations::kInt8, "int8"},
+                                          std::pair{FewBitActivations::kFloat32, "float32"}}) {
+    if (const auto kernel = code_product_kernel(format, kCols, 1, activations)) {
+      kernels.push_back(fmt::format("{} x {}", *kernel, text));
+    }
   }
-  if (!affine_form(format, kCols)) return "float32, decoded";
-  const Result<Isa> isa = few_bit_isa();
-  return isa.ok() ? fmt::format("few_bit/{} x int8, float32", name_of(*isa)) : "float32, decoded";
+  return kernels.empty() ? "float32, decoded" : join(kernels, ", ");
 }
 
 std::string choices_of(const FormatRow& row) {

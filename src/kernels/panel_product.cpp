@@ -28,13 +28,16 @@ void multiply_within(const PanelProduct& product, PanelProduct::Part part,
 
 }  // namespace
 
+int useful_threads(int64_t macs, int threads) {
+  // Waking a thread takes microseconds, in which another multiplies this much.
+  constexpr int64_t kMacsPerThread = int64_t{1} << 18;
+  return static_cast<int>(std::clamp<int64_t>(macs / kMacsPerThread, 1, std::max(threads, 1)));
+}
+
 void PanelProduct::run(const ProductCall& call, int threads,
                        const std::function<void(int64_t)>& set_row,
                        const std::function<void(const Part&)>& multiply) const {
-  // Waking a thread takes microseconds, in which another multiplies this much.
-  constexpr int64_t kMacsPerThread = int64_t{1} << 18;
-  threads = static_cast<int>(
-      std::clamp<int64_t>(call.m * n * k / kMacsPerThread, 1, std::max(threads, 1)));
+  threads = useful_threads(call.m * n * k, threads);
   const int64_t y_stride = call.y_stride > 0 ? call.y_stride : n;
   const int64_t panels = panel_count();
   // Panels that stay in the second-level cache while all rows of x pass.

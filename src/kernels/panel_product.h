@@ -17,6 +17,9 @@ struct ProductCall {
   int64_t y_stride = 0;      ///< 0: n
 };
 
+/// Of `threads`, so many as are worth waking for these multiply-accumulates.
+int useful_threads(int64_t macs, int threads);
+
 struct PanelProduct {
   static constexpr int64_t kPanelRows = 16;  ///< of weights
   static constexpr int kMaxRows = 8;         ///< of activations, in one go

@@ -341,7 +341,7 @@ Result<int> needed_opset(const Graph& graph) {
   int opset = 0;
   for (NodeId id : graph.order()) {
     const Node& node = graph.node(id);
-    if (reads_codes(graph, node)) {
+    if (reads_codes(graph, node, FewBitActivations::kInt8)) {
       return unsupported(
           "{} rounds its activations to int8 when it runs, for which ONNX has no form beside "
           "weights in "

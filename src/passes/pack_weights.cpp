@@ -134,7 +134,7 @@ class Packer {
       if (layer == layers_.end()) continue;
       const bool product = node.is("MatMul") || node.is("Gemm");
       if (product) node.metadata[std::string(kInt8Activations)] = "row";
-      layer->on_codes = reads_codes(graph_, node);
+      layer->on_codes = reads_codes(graph_, node, FewBitActivations::kInt8);
       if (layer->on_codes) continue;
       node.metadata.erase(std::string(kInt8Activations));
       layer->note = product

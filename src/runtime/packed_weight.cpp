@@ -1,7 +1,6 @@
 #include "runtime/packed_weight.h"
 
-#include "formats/affine.h"
-#include "kernels/pattern_codes/pattern_codes.h"
+#include "kernels/code_product.h"
 
 namespace fewbit {
 
@@ -39,22 +38,36 @@ bool is_plain_product(const Node& node, bool transposed) {
          node.get_int("transA", 0) == 0 && transposed == (node.get_int("transB", 0) == 0);
 }
 
-bool reads_codes(const Graph& graph, const Node& node) {
-  if (node.metadata.count(std::string(kInt8Activations)) == 0 || node.input(1) == kNone)
-    return false;
+namespace {
+
+bool has_few_rows(const Graph& graph, ValueId x) {
+  const std::optional<Dims> dims = graph.value(x).type.static_dims();
+  return dims && !dims->empty() && elements_of(*dims) <= kFewRows * dims->back();
+}
+
+}  // namespace
+
+std::optional<FewBitActivations> code_activations(const Graph& graph, const Node& node) {
+  if (node.input(1) == kNone) return std::nullopt;
   const NodeId producer = graph.value(node.input(1)).producer;
-  if (producer == kNone || !is_decode(graph.node(producer))) return false;
+  if (producer == kNone || !is_decode(graph.node(producer))) return std::nullopt;
   const Node& decode = graph.node(producer);
+  if (!is_plain_product(node, decode.get_int("transposed", 0) != 0)) return std::nullopt;
+  const bool bytes = node.metadata.count(std::string(kInt8Activations)) != 0;
+  if (!bytes && !has_few_rows(graph, node.input(0))) return std::nullopt;
+  const auto activations = bytes ? FewBitActivations::kInt8 : FewBitActivations::kFloat32;
   const Result<Format> format = parse_format(decode.get_string("format", ""));
-  const std::vector<int64_t> dims = decode.get_ints("dims");
-  if (!format.ok() || dims.size() != 2) return false;
-  const int64_t cols = decode.get_int("cols", 0);
-  if (!affine_form(*format, cols).has_value() && !has_pattern_codes(*format, cols)) return false;
-  if (!is_plain_product(node, decode.get_int("transposed", 0) != 0)) return false;
-  if (node.input(2) == kNone) return true;
+  if (!format.ok() || decode.get_ints("dims").size() != 2 ||
+      !code_product_kernel(*format, decode.get_int("cols", 0), 1, activations)) {
+    return std::nullopt;
+  }
+  if (node.input(2) == kNone) return activations;
   const Tensor* bias = graph.constant(node.input(2));
-  return bias != nullptr && bias->type() == DType::kFloat32 && bias->rank() >= 1 &&
-         bias->elements() == decode.get_int("rows", 0) && bias->dims().back() == bias->elements();
+  if (bias == nullptr || bias->type() != DType::kFloat32 || bias->rank() < 1 ||
+      bias->elements() != decode.get_int("rows", 0) || bias->dims().back() != bias->elements()) {
+    return std::nullopt;
+  }
+  return activations;
 }
 
 Node decode_node(const PackedMatrix& matrix, const Dims& dims, bool transposed) {

@@ -9,11 +9,13 @@
 //               MatMul's [K, N] with groups along K is [N, K]
 
 #include <algorithm>
+#include <optional>
 #include <span>
 
 #include "base/result.h"
 #include "formats/format.h"
 #include "graph/graph.h"
+#include "kernels/few_bit/few_bit.h"
 
 namespace fewbit {
 
@@ -29,10 +31,19 @@ inline constexpr std::string_view kInt8Activations = "ai.fewbit.int8_activations
 /// matrix (`transposed`) or that matrix as it is.
 bool is_plain_product(const Node& node, bool transposed);
 
-/// The node is a product that is marked so and whose weights a kernel can read as codes: affine
-/// (formats/affine.h) or looked up (kernels/pattern_codes), a matrix that lies as the product wants
-/// it, with nothing else in the way (alpha, beta, transA; a bias that is no constant row).
-bool reads_codes(const Graph& graph, const Node& node);
+/// The node is a product whose weights a kernel can read as codes (kernels/code_product.h): a
+/// matrix that lies as the product wants it, with nothing else in the way (alpha, beta, transA; a
+/// bias that is no constant row). With int8 activations where the node is marked so; with float32
+/// where it is not, and its activations are known to be no more than kFewRows rows. Else nothing.
+std::optional<FewBitActivations> code_activations(const Graph& graph, const Node& node);
+
+/// With more, float32 products are faster on decoded weights.
+inline constexpr int64_t kFewRows = 8;
+
+/// code_activations, for one kind.
+inline bool reads_codes(const Graph& graph, const Node& node, FewBitActivations activations) {
+  return code_activations(graph, node) == activations;
+}
 
 /// The matrix of a Decode node. Errors (kBadInput) name the node: unknown format, parts that do not
 /// fit.

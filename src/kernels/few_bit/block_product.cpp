@@ -34,7 +34,7 @@ struct Workspace {
 class BlockProduct {
  public:
   BlockProduct(const Row& row, const Panels& panels, const std::vector<float>& bias,
-               const FewBitCall& call, const ActivationTiles& tiles)
+               const ProductCall& call, const ActivationTiles& tiles)
       : row_(row), panels_(panels), bias_(bias), call_(call), tiles_(tiles) {}
 
   // Panels [p, p + count), rows of tiles [tile, tile + row_tiles).
@@ -103,7 +103,7 @@ class BlockProduct {
   const Row& row_;
   const Panels& panels_;
   const std::vector<float>& bias_;
-  const FewBitCall& call_;
+  const ProductCall& call_;
   const ActivationTiles& tiles_;
 };
 
@@ -114,7 +114,7 @@ bool takes_blocks(const Layout& layout, int64_t m) {
 }
 
 void run_blocks(const Row& row, const Panels& panels, const std::vector<float>& bias,
-                const FewBitCall& call, int threads) {
+                const ProductCall& call, int threads) {
   // Kept by the threads that multiply: memory fresh from the system costs as much as a product.
   static thread_local ActivationTiles kept_tiles;
   ActivationTiles& tiles = kept_tiles;

@@ -13,6 +13,6 @@ bool takes_blocks(const Layout& layout, int64_t m);
 
 /// call's strides are set; bias is filled up to whole panels.
 void run_blocks(const Row& row, const Panels& panels, const std::vector<float>& bias,
-                const FewBitCall& call, int threads);
+                const ProductCall& call, int threads);
 
 }  // namespace fewbit::few_bit

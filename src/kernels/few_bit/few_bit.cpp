@@ -1,9 +1,6 @@
 #include "kernels/few_bit/few_bit.h"
 
-#include <omp.h>
-
 #include <algorithm>
-#include <array>
 #include <cstring>
 
 #include "base/check.h"
@@ -62,7 +59,6 @@ struct FewBitGemm::Impl {
 
 namespace {
 
-using few_bit::kMaxRows;
 using few_bit::kPanelRows;
 using few_bit::Panels;
 
@@ -70,73 +66,37 @@ using few_bit::Panels;
 constexpr int64_t kPrefetchBytes = 2048;
 constexpr int kStreams = 4;
 
-// Panels [p, p + count) with rows [m, m + rows) of activations.
-void run_panels(const FewBitGemm::Impl& impl, const few_bit::Activations& x, int64_t p,
-                int64_t count, int rows, float* y, int64_t y_stride) {
-  const Panels& panels = impl.panels;
-  const int64_t whole = panels.n / kPanelRows;  // panels without rows that fill up
-  few_bit::PanelJob job;
-  job.layout = &panels.layout;
-  job.rows = rows;
-  job.x = x;
-  job.prefetch_bytes = kPrefetchBytes;
-  job.streams = kStreams;
-  job.panels = panels.panel(p);
-  job.row_unit = panels.row_unit.data() + p * kPanelRows;
-  job.panel_count = std::clamp<int64_t>(whole - p, 0, count);
-  job.y = y + p * kPanelRows;
-  job.y_stride = y_stride;
-  const auto run =
-      impl.activations == FewBitActivations::kInt8 ? impl.row->run : impl.row->run_float;
-  run(job);
-  if (p + count <= whole || whole == panels.count()) return;
-  // The last panel sticks out of y.
-  std::array<float, kMaxRows * kPanelRows> last;
-  job.panels = panels.panel(whole);
-  job.row_unit = panels.row_unit.data() + whole * kPanelRows;
-  job.panel_count = 1;
-  job.y = last.data();
-  job.y_stride = kPanelRows;
-  run(job);
-  for (int64_t i = 0; i < rows; ++i) {
-    std::copy_n(last.data() + i * kPanelRows, panels.n - whole * kPanelRows,
-                y + i * y_stride + whole * kPanelRows);
-  }
-}
-
 // Few rows of activations: panel by panel, straight from memory.
-void run_rows(const FewBitGemm::Impl& impl, const FewBitCall& call, int threads) {
+void run_rows(const FewBitGemm::Impl& impl, const ProductCall& call, int threads) {
   const Panels& panels = impl.panels;
   // Kept by the calling thread from one product to the next.
   static thread_local few_bit::ActivationRows kept_rows;
   few_bit::ActivationRows& rows = kept_rows;
   rows.reset(*impl.row, panels, impl.activations, call.m);
-  // Panels that stay in the second-level cache while all rows of x pass.
-  constexpr int64_t kBlockBytes = int64_t{256} << 10;
-  const int64_t block = call.m <= kMaxRows
-                            ? std::max<int64_t>(panels.count() / threads, 1)
-                            : std::max<int64_t>(kBlockBytes / panels.layout.panel_bytes, 1);
-#pragma omp parallel num_threads(threads)
-  {
-#pragma omp for schedule(static)
-    for (int64_t m = 0; m < call.m; ++m) rows.set(m, call.x + m * call.x_stride);
-#pragma omp for schedule(static)
-    for (int64_t p = 0; p < panels.count(); p += block) {
-      for (int64_t m = 0; m < call.m; m += kMaxRows) {
-        const int count = static_cast<int>(std::min<int64_t>(kMaxRows, call.m - m));
-        run_panels(impl, rows.all().from(m, panels.layout.groups), p, block, count,
-                   call.y + m * call.y_stride, call.y_stride);
-      }
-    }
-    if (impl.has_bias) {
-#pragma omp for schedule(static)
-      for (int64_t m = 0; m < call.m; ++m) {
-        for (int64_t n = 0; n < panels.n; ++n) {
-          call.y[m * call.y_stride + n] += impl.bias[static_cast<size_t>(n)];
-        }
-      }
-    }
-  }
+  const few_bit::Activations x = rows.all();
+  const auto multiply =
+      impl.activations == FewBitActivations::kInt8 ? impl.row->run : impl.row->run_float;
+  PanelProduct product;
+  product.n = panels.n;
+  product.k = panels.k;
+  product.panel_bytes = panels.layout.panel_bytes;
+  if (impl.has_bias) product.bias = std::span(impl.bias).first(static_cast<size_t>(panels.n));
+  product.run(
+      call, threads, [&](int64_t m) { rows.set(m, call.x + m * call.x_stride); },
+      [&](const PanelProduct::Part& part) {
+        few_bit::PanelJob job;
+        job.layout = &panels.layout;
+        job.panels = panels.panel(part.panel);
+        job.row_unit = panels.row_unit.data() + part.panel * kPanelRows;
+        job.panel_count = part.count;
+        job.x = x.from(part.row, panels.layout.groups);
+        job.rows = part.rows;
+        job.streams = kStreams;
+        job.prefetch_bytes = kPrefetchBytes;
+        job.y = part.y;
+        job.y_stride = part.y_stride;
+        multiply(job);
+      });
 }
 
 }  // namespace
@@ -160,15 +120,12 @@ Result<FewBitGemm> FewBitGemm::prepare(const PackedMatrix& matrix, std::span<con
   return FewBitGemm(std::move(impl));
 }
 
-void FewBitGemm::run(const FewBitCall& given, int threads) const {
+void FewBitGemm::run(const ProductCall& given, int threads) const {
   const Panels& panels = impl_->panels;
-  FewBitCall call = given;
+  ProductCall call = given;
   if (call.x_stride == 0) call.x_stride = panels.k;
   if (call.y_stride == 0) call.y_stride = panels.n;
-  // Waking a thread takes microseconds, in which another multiplies this much.
-  constexpr int64_t kMacsPerThread = int64_t{1} << 18;
-  threads = static_cast<int>(
-      std::clamp<int64_t>(call.m * panels.n * panels.k / kMacsPerThread, 1, std::max(threads, 1)));
+  threads = useful_threads(call.m * panels.n * panels.k, threads);
   if (impl_->activations == FewBitActivations::kInt8 &&
       few_bit::takes_blocks(panels.layout, call.m)) {
     return few_bit::run_blocks(*impl_->row, panels, impl_->bias, call, threads);

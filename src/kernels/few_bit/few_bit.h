@@ -34,6 +34,7 @@
 #include "formats/format.h"
 #include "kernels/isa.h"
 #include "kernels/kernel_cases.h"
+#include "kernels/panel_product.h"
 
 namespace fewbit {
 
@@ -45,14 +46,6 @@ bool few_bit_takes(const Format& format, FewBitActivations activations);
 
 /// The instruction set that prepare takes where none is asked for: that of the fastest row.
 Result<Isa> few_bit_isa();
-
-struct FewBitCall {
-  int64_t m = 0;
-  const float* x = nullptr;  ///< [m, k], rows x_stride elements apart
-  int64_t x_stride = 0;      ///< 0: k
-  float* y = nullptr;        ///< [m, n], rows y_stride elements apart; may not overlap x
-  int64_t y_stride = 0;      ///< 0: n
-};
 
 struct FewBitOptions {
   FewBitActivations activations = FewBitActivations::kInt8;
@@ -68,7 +61,7 @@ class FewBitGemm {
   static Result<FewBitGemm> prepare(const PackedMatrix& matrix, std::span<const float> bias,
                                     const FewBitOptions& options = {});
 
-  void run(const FewBitCall& call, int threads) const;
+  void run(const ProductCall& call, int threads) const;
 
   /// The same product with weights of its own in memory, as a benchmark wants them.
   FewBitGemm duplicate() const;

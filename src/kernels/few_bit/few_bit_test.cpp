@@ -128,6 +128,12 @@ std::vector<FewBitOptions> all_options(FewBitActivations activations) {
   return all;
 }
 
+FewBitOptions with_isa(Isa isa) {
+  FewBitOptions options;
+  options.isa = isa;
+  return options;
+}
+
 void check(const char* format, int64_t m, int64_t n, int64_t k, bool with_bias,
            FewBitActivations activations = FewBitActivations::kInt8) {
   const PackedMatrix w = packed(format, n, k, static_cast<uint64_t>(n + k));
@@ -216,7 +222,7 @@ TEST(FewBitGemm, LongRowsDoNotOverflow) {
   const PackedMatrix matrix = *encode(*parse_format("uint8/channel"), {w, 1, k, {}});
   for (const Isa isa : kAllIsas) {
     if (!isa_runs_here(isa)) continue;
-    const Result<FewBitGemm> gemm = FewBitGemm::prepare(matrix, {}, {.isa = isa});
+    const Result<FewBitGemm> gemm = FewBitGemm::prepare(matrix, {}, with_isa(isa));
     float y = 0;
     gemm->run({.m = 1, .x = x.data(), .y = &y}, 1);
     EXPECT_NEAR(y, 70'000.0F, 0.5F) << name_of(isa);

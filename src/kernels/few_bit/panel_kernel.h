@@ -8,6 +8,8 @@
 // levels by a permutation of a register, which reads no more than the index's lowest bits: no mask
 // is needed.
 
+#include <algorithm>
+
 #include "kernels/few_bit/lines.h"
 
 namespace fewbit::few_bit {
@@ -209,42 +211,41 @@ void panels(const PanelJob& job) {
   for (int64_t i = done; i < job.panel_count; ++i) panel<V, A, M, 1>(job, i, 0);
 }
 
+// Rows [row, row + M) of a job.
+template <class V, class A, int M>
+void run_part(const PanelJob& job, int row) {
+  PanelJob part = job;
+  part.rows = M;
+  part.x = job.x.from(row, job.layout->groups);
+  part.y = job.y + row * job.y_stride;
+  panels<V, A, M>(part);
+}
+
+// In powers of two: code for every number of rows would be large. Rows that take several turns take
+// them while the panels are in the second-level cache.
 template <class V, class A>
-void run_counted_rows(const PanelJob& job) {
-  switch (job.rows) {
-    case 1:
-      return panels<V, A, 1>(job);
-    case 2:
-      return panels<V, A, 2>(job);
-    case 3:
-      return panels<V, A, 3>(job);
-    case 4:
-      return panels<V, A, 4>(job);
-    case 5:
-      return panels<V, A, 5>(job);
-    case 6:
-      return panels<V, A, 6>(job);
-    case 7:
-      return panels<V, A, 7>(job);
-    default:
-      return panels<V, A, 8>(job);
+void run_rows(const PanelJob& job) {
+  if (job.rows == 1) return panels<V, A, 1>(job);
+  constexpr int64_t kCacheBytes = int64_t{256} << 10;
+  const bool one_turn = !V::kRowByRow && (job.rows & (job.rows - 1)) == 0;
+  const int64_t together =
+      one_turn ? job.panel_count : std::max<int64_t>(kCacheBytes / job.layout->panel_bytes, 1);
+  PanelJob part = job;
+  for (int64_t p = 0; p < job.panel_count; p += together) {
+    part.panels = job.panels + p * job.layout->panel_bytes;
+    part.row_unit = job.row_unit + p * kPanelRows;
+    part.panel_count = std::min(together, job.panel_count - p);
+    part.y = job.y + p * kPanelRows;
+    int row = 0;
+    if constexpr (!V::kRowByRow) {
+      for (; row + 8 <= job.rows; row += 8) run_part<V, A, 8>(part, row);
+      for (; row + 4 <= job.rows; row += 4) run_part<V, A, 4>(part, row);
+      for (; row + 2 <= job.rows; row += 2) run_part<V, A, 2>(part, row);
+    }
+    for (; row < job.rows; ++row) run_part<V, A, 1>(part, row);
   }
 }
 
-template <class V, class A>
-void run_rows(const PanelJob& job) {
-  if constexpr (V::kRowByRow) {
-    PanelJob one = job;
-    one.rows = 1;
-    for (int m = 0; m < job.rows; ++m) {
-      one.x = job.x.from(m, job.layout->groups);
-      one.y = job.y + m * job.y_stride;
-      panels<V, A, 1>(one);
-    }
-  } else {
-    run_counted_rows<V, A>(job);
-  }
-}
 template <class V>
 void run_panels(const PanelJob& job) {
   if (job.layout->table) {

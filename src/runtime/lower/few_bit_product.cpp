@@ -1,10 +1,8 @@
-// MatMul and Gemm with weights in few bits and activations rounded to int8 for each row -> the
-// kernels that read the codes: few_bit, pattern_codes. Only where the model says so
-// (kInt8Activations): rounding activations changes what a network answers.
+// MatMul and Gemm with weights in few bits -> the kernels that read the codes (code_product.h).
+// Activations are rounded to int8 for each row only where the model says so (kInt8Activations):
+// that changes what a network answers. In float32, few rows gain by reading few bits.
 
-#include "formats/affine.h"
-#include "kernels/few_bit/few_bit.h"
-#include "kernels/pattern_codes/pattern_codes.h"
+#include "kernels/code_product.h"
 #include "runtime/lower/call_step.h"
 #include "runtime/integer_weight.h"
 #include "runtime/lower/integer_layers.h"
@@ -20,32 +18,11 @@ bool is_static_float(const Lowering& lowering, ValueId value) {
 // This node runs on the codes of its weights with the shapes that the plan has.
 bool runs_on_codes(const Lowering& lowering, const Node& node) {
   const Graph& graph = lowering.graph();
-  if (!reads_codes(graph, node)) return false;
+  if (!code_activations(graph, node)) return false;
   if (!is_static_float(lowering, node.input(0)) || !is_static_float(lowering, node.output(0))) {
     return false;
   }
   return !lowering.dims(node.input(0)).empty() && elements_of(lowering.dims(node.output(0))) > 0;
-}
-
-// A step that runs `gemm`, whose calls are of type Call, on this node's input.
-template <class Call, class Gemm>
-void add_product(Lowering& lowering, const Node& node, std::string_view family,
-                 const PackedMatrix& matrix, int64_t rows, const Gemm& gemm) {
-  const int threads = lowering.threads();
-  const SlotId x = lowering.use(node.input(0), Layout::kPlain);
-  const SlotId y = lowering.define(node.output(0), Layout::kPlain);
-  auto step = call_step(fmt::format("{}/{}/{}", family, name_of(gemm.isa()), matrix.format.name()),
-                        {x}, {y}, [=](Frame& frame) -> Status {
-                          Call call;
-                          call.m = rows;
-                          call.x = static_cast<const float*>(frame.in(x));
-                          call.y = static_cast<float*>(frame.out(y));
-                          gemm.run(call, threads);
-                          return {};
-                        });
-  step->macs = rows * matrix.rows * matrix.cols;
-  step->weight_bytes = gemm.packed_bytes();
-  lowering.add(std::move(step), node);
 }
 
 Result<bool> lower_code_product(Lowering& lowering, const Node& node) {
@@ -58,17 +35,22 @@ Result<bool> lower_code_product(Lowering& lowering, const Node& node) {
     bias.assign(c->span<float>().begin(), c->span<float>().end());
   }
   const int64_t rows = elements_of(lowering.dims(node.input(0))) / matrix.cols;
-  if (prefers_pattern_codes(matrix.format, matrix.cols, rows)) {
-    const Result<PatternGemm> gemm = PatternGemm::prepare(matrix, bias);
-    if (gemm.ok()) {
-      add_product<ProductCall>(lowering, node, "pattern_codes", matrix, rows, *gemm);
-      return true;
-    }
-    // Ternary storage with a code that is none of three: few_bit takes it as it is.
-    if (!affine_form(matrix.format, matrix.cols)) return gemm.error();
-  }
-  FEWBIT_ASSIGN(const FewBitGemm gemm, FewBitGemm::prepare(matrix, bias));
-  add_product<FewBitCall>(lowering, node, "few_bit", matrix, rows, gemm);
+  FEWBIT_ASSIGN(const CodeProduct product,
+                prepare_code_product(matrix, bias, rows, *code_activations(graph, node)));
+  const int threads = lowering.threads();
+  const SlotId x = lowering.use(node.input(0), Layout::kPlain);
+  const SlotId y = lowering.define(node.output(0), Layout::kPlain);
+  auto step = call_step(product.kernel, {x}, {y}, [=](Frame& frame) -> Status {
+    ProductCall call;
+    call.m = rows;
+    call.x = static_cast<const float*>(frame.in(x));
+    call.y = static_cast<float*>(frame.out(y));
+    product.run(call, threads);
+    return {};
+  });
+  step->macs = rows * matrix.rows * matrix.cols;
+  step->weight_bytes = product.packed_bytes;
+  lowering.add(std::move(step), node);
   return true;
 }
 

@@ -25,8 +25,9 @@ bool needs_only_shape(const Node& node) {
 
 bool codes_are_read(const Graph& graph, const Node& decode) {
   const std::vector<NodeId> readers = graph.consumers(decode.output(0));
-  return std::any_of(readers.begin(), readers.end(),
-                     [&](NodeId id) { return reads_codes(graph, graph.node(id)); });
+  return std::any_of(readers.begin(), readers.end(), [&](NodeId id) {
+    return code_activations(graph, graph.node(id)).has_value();
+  });
 }
 
 // A layer between quantizers reads the weights: fuse_qdq may want their integers.
