@@ -10,7 +10,7 @@
 // loads the same start into every row of sums.
 
 #include "kernels/int8_gemm/int8_core.h"
-#include "kernels/int8_gemm/tile.h"
+#include "kernels/tile.h"
 
 namespace fewbit::int8 {
 namespace {

@@ -1,16 +1,24 @@
 #pragma once
 // The AMX tile registers behind a small wrapper, and a twin that computes the same in plain C++, so
 // that code written against the wrapper is tested on machines without AMX (Intel SDM vol. 1,
-// chapter 18; the instructions TILELOADD, TDPBUSD, TDPBSSD, TILESTORED).
+// chapter 18; the instructions TILELOADD, TDPBUSD and its kin, TDPBF16PS, TILESTORED).
 //
-// A tile has up to 16 rows of up to 64 bytes. dot<C, A, B>: C[m][n] += sum over k of A[m][k] *
-// B[k / 4][4 n + k % 4], int32; A unsigned or signed bytes, B signed.
+// A tile has up to 16 rows of up to 64 bytes.
+//
+//   dot<C, A, B>       C[m][n] += sum over k of A[m][k] * B[k / 4][4 n + k % 4]
+//                      bytes, unsigned or signed, into int32, which wraps around
+//   dot_bf16<C, A, B>  C[m][n] += sum over k of A[m][k] * B[k / 2][2 n + k % 2]
+//                      bfloat16 into float32: even and odd k are summed apart, each by fused
+//                      multiply-adds in ascending k; the two sums are added, then C. Rounded to
+//                      nearest, denormal operands and results are zeros.
 
+#include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 
-namespace fewbit::int8 {
-namespace {  // ISA files include this: see tile_kernel.h
+namespace fewbit {
+namespace {  // Internal linkage: every ISA file that includes this compiles it for its own target.
 
 /// The operand of LDTILECFG.
 struct alignas(64) TileConfig {
@@ -49,13 +57,21 @@ struct NativeTile {
                      : "r"(rows), "r"(stride_bytes), "i"(T)
                      : "memory");
   }
-  template <int C, int A, int B, bool Signed>
+  template <int C, int A, int B, bool SignedA, bool SignedB = true>
   static void dot() {
-    if (Signed) {
+    if constexpr (SignedA && SignedB) {
       __asm__ volatile("tdpbssd %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(C), "i"(A), "i"(B));
-    } else {
+    } else if constexpr (SignedB) {
       __asm__ volatile("tdpbusd %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(C), "i"(A), "i"(B));
+    } else if constexpr (SignedA) {
+      __asm__ volatile("tdpbsud %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(C), "i"(A), "i"(B));
+    } else {
+      __asm__ volatile("tdpbuud %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(C), "i"(A), "i"(B));
     }
+  }
+  template <int C, int A, int B>
+  static void dot_bf16() {
+    __asm__ volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(C), "i"(A), "i"(B));
   }
 };
 #endif
@@ -90,7 +106,7 @@ struct EmulatedTile {
                   s.config.row_bytes[T]);
     }
   }
-  template <int C, int A, int B, bool Signed>
+  template <int C, int A, int B, bool SignedA, bool SignedB = true>
   static void dot() {
     State& s = state();
     for (int m = 0; m < s.config.rows[C]; ++m) {
@@ -98,16 +114,50 @@ struct EmulatedTile {
         uint32_t sum;
         std::memcpy(&sum, &s.tile[C][m][n * 4], 4);
         for (int k = 0; k < s.config.row_bytes[A]; ++k) {
-          const uint8_t byte = s.tile[A][m][k];
-          const int32_t a = Signed ? static_cast<int8_t>(byte) : byte;
-          const auto b = static_cast<int8_t>(s.tile[B][k / 4][n * 4 + k % 4]);
+          const int32_t a = widened<SignedA>(s.tile[A][m][k]);
+          const int32_t b = widened<SignedB>(s.tile[B][k / 4][n * 4 + k % 4]);
           sum += static_cast<uint32_t>(a * b);
         }
         std::memcpy(&s.tile[C][m][n * 4], &sum, 4);
       }
     }
   }
+  template <int C, int A, int B>
+  static void dot_bf16() {
+    State& s = state();
+    for (int m = 0; m < s.config.rows[C]; ++m) {
+      for (int n = 0; n < s.config.row_bytes[C] / 4; ++n) {
+        float sum[2] = {0, 0};
+        for (int k = 0; k < s.config.row_bytes[A] / 2; ++k) {
+          const float a = float_of(&s.tile[A][m][2 * k]);
+          const float b = float_of(&s.tile[B][k / 2][n * 4 + k % 2 * 2]);
+          sum[k % 2] = flushed(std::fma(a, b, sum[k % 2]));
+        }
+        float c;
+        std::memcpy(&c, &s.tile[C][m][n * 4], 4);
+        c = flushed(flushed(c) + flushed(sum[0] + sum[1]));
+        std::memcpy(&s.tile[C][m][n * 4], &c, 4);
+      }
+    }
+  }
+
+ private:
+  template <bool Signed>
+  static int32_t widened(uint8_t byte) {
+    return Signed ? static_cast<int8_t>(byte) : byte;
+  }
+  static float flushed(float x) {
+    return std::fabs(x) < std::numeric_limits<float>::min() ? std::copysign(0.0f, x) : x;
+  }
+  static float float_of(const uint8_t* bfloat16) {
+    uint16_t half;
+    std::memcpy(&half, bfloat16, 2);
+    const uint32_t bits = static_cast<uint32_t>(half) << 16;
+    float x;
+    std::memcpy(&x, &bits, 4);
+    return flushed(x);
+  }
 };
 
 }  // namespace
-}  // namespace fewbit::int8
+}  // namespace fewbit
