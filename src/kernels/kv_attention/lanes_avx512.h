@@ -1,0 +1,33 @@
+#pragma once
+// The policy of the row kernels on AVX512-VNNI (see lanes_scalar.h). Include after setting the
+// target.
+
+#include "kernels/pointwise/vec/vec_avx512.h"
+#define FEWBIT_VARIANT avx512
+#include "kernels/pointwise/vec/math.h"
+#undef FEWBIT_VARIANT
+
+namespace fewbit::kv {
+namespace {
+
+struct Lanes512 {
+  using V = pointwise::avx512::V;
+  static constexpr int kIntegerColumns = 8;
+  static constexpr int kFloatColumns = 8;
+  static constexpr int kTileRows = 6;
+  static constexpr int kTileColumns = 4;
+
+  template <int Bits>
+  FEWBIT_INLINE V::I dot(V::I sum, V::I codes, V::I x) {
+    return _mm512_dpbusd_epi32(sum, codes, x);
+  }
+  FEWBIT_INLINE V::F exp(V::F x) { return pointwise::avx512::exp_nonpositive(x); }
+  FEWBIT_INLINE V::F tanh(V::F x) { return pointwise::avx512::tanh(x); }
+  FEWBIT_INLINE float exp_one(float x) { return _mm512_cvtss_f32(exp(V::set(x))); }
+  FEWBIT_INLINE void prefetch(const uint8_t* p) {
+    _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T0);
+  }
+};
+
+}  // namespace
+}  // namespace fewbit::kv
