@@ -5,6 +5,7 @@
 #include <array>
 
 #include "kernels/few_bit/few_bit.h"
+#include "kernels/kv_attention/kv_attention.h"
 
 namespace fewbit {
 namespace {
@@ -24,6 +25,7 @@ constexpr std::array<MatrixShape, 16> kMatrixShapes = shapes();
 
 constexpr KernelFamily kFamilies[] = {
     {"few_bit", few_bit_cases},
+    {"kv_attention", kv_attention_cases},
 };
 
 }  // namespace

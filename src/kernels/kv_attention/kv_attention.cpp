@@ -141,8 +141,12 @@ class Attention {
     return {cut(thread), cut(thread + 1)};
   }
 
-  int64_t chunk_rows() const { return (std::min(chunk_, most_rows_) + 15) / 16 * 16; }
-  int64_t state_floats() const { return chunk_rows() * (size_ + 2); }
+  int64_t chunk_rows() const {
+    return (std::min(chunk_, most_rows_) + 15) / 16 * 16;
+  }
+  int64_t state_floats() const {
+    return chunk_rows() * (size_ + 2);
+  }
   int64_t space_bytes() const {
     const int64_t operands = chunk_rows() * (size_ * 4 + 2 * 8);
     return kScratchBytes + (operands + kStates * state_floats() * 4 + 63) / 64 * 64;

@@ -45,8 +45,7 @@ struct AttentionSequence {
 
 /// All sequences of a batch at once; their caches have the same number and size of heads. The
 /// result is the same for any number of threads up to the rounding of float32 sums.
-void attend(std::span<const AttentionSequence> batch, const AttentionOptions& options,
-            int threads);
+void attend(std::span<const AttentionSequence> batch, const AttentionOptions& options, int threads);
 
 /// For kernel_cases.h.
 std::vector<KernelCase> kv_attention_cases();

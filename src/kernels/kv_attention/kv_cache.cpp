@@ -198,8 +198,8 @@ void KvCache::append(const float* keys, const float* values, int64_t count, int6
   // Waking a thread takes as long as writing this many values.
   constexpr int64_t kValuesPerThread = 32768;
   const int64_t worth = count * options_.heads * options_.head_size / kValuesPerThread;
-  threads = static_cast<int>(
-      std::clamp<int64_t>(std::min<int64_t>(worth, threads), 1, options_.heads));
+  threads =
+      static_cast<int>(std::clamp<int64_t>(std::min<int64_t>(worth, threads), 1, options_.heads));
 #pragma omp parallel for num_threads(threads) schedule(static)
   for (int64_t head = 0; head < options_.heads; ++head) {
     const int64_t at = head * options_.head_size;
@@ -229,8 +229,8 @@ void KvCache::truncate(int64_t tokens) {
   }
   quantized_ = std::min(quantized_, block);
   tokens_ = tokens;
-  const int64_t kept = std::max<int64_t>(quantizes() ? quantized_ : blocks_of(tokens),
-                                         options_.reserve > 0 ? 1 : 0);
+  const int64_t kept =
+      std::max<int64_t>(quantizes() ? quantized_ : blocks_of(tokens), options_.reserve > 0 ? 1 : 0);
   const size_t slabs = kept == 0 ? 0 : place_of(kept - 1).slab + 1;
   if (slabs < slabs_.size()) slabs_.resize(slabs);
 }

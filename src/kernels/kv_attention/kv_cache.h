@@ -4,7 +4,8 @@
 //
 // Formats without scales take each token as it comes. The others quantize a block of 64 tokens at
 // once, when it is full and none of its tokens is among the `window` last; until then it is kept in
-// float32 (the residual of KIVI, section 3.3). So the newest window to window + 63 tokens are exact.
+// float32 (the residual of KIVI, section 3.3). So the newest window to window + 63 tokens are
+// exact.
 //
 // Memory grows in slabs, each as large as all before it: nothing moves when tokens are appended.
 

@@ -35,9 +35,15 @@ struct Lanes256 {
         sum, _mm256_madd_epi16(_mm256_maddubs_epi16(high, x), _mm256_set1_epi16(16)));
 #endif
   }
-  FEWBIT_INLINE V::F exp(V::F x) { return pointwise::avx2::exp_nonpositive(x); }
-  FEWBIT_INLINE V::F tanh(V::F x) { return pointwise::avx2::tanh(x); }
-  FEWBIT_INLINE float exp_one(float x) { return _mm256_cvtss_f32(exp(V::set(x))); }
+  FEWBIT_INLINE V::F exp(V::F x) {
+    return pointwise::avx2::exp_nonpositive(x);
+  }
+  FEWBIT_INLINE V::F tanh(V::F x) {
+    return pointwise::avx2::tanh(x);
+  }
+  FEWBIT_INLINE float exp_one(float x) {
+    return _mm256_cvtss_f32(exp(V::set(x)));
+  }
   FEWBIT_INLINE void prefetch(const uint8_t* p) {
     _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T0);
   }

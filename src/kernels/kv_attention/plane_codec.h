@@ -66,7 +66,8 @@ template <int Count, class Body>
 FEWBIT_INLINE_TEMPLATE void unrolled(Body&& body) {
   [&]<int... I>(std::integer_sequence<int, I...>) {
     (body(std::integral_constant<int, I>{}), ...);
-  }(std::make_integer_sequence<int, Count>{});
+  }
+  (std::make_integer_sequence<int, Count>{});
 }
 
 /// Calls body(row, col, value) for each vector of a plane, `value` in float32; rows of a lane one
@@ -142,10 +143,10 @@ FEWBIT_INLINE_TEMPLATE typename L::V::I rounded_bf16(typename L::V::F x) {
 template <class L>
 FEWBIT_INLINE_TEMPLATE typename L::V::I pair_bf16(typename L::V::F low, typename L::V::F high) {
   using V = typename L::V;
-  const auto below = V::and_int(V::template shift_right<16>(rounded_bf16<L>(low)),
-                                V::set_int(0xffff));
-  return V::or_int(below, V::and_int(rounded_bf16<L>(high),
-                                     V::set_int(static_cast<int32_t>(0xffff0000))));
+  const auto below =
+      V::and_int(V::template shift_right<16>(rounded_bf16<L>(low)), V::set_int(0xffff));
+  return V::or_int(below,
+                   V::and_int(rounded_bf16<L>(high), V::set_int(static_cast<int32_t>(0xffff0000))));
 }
 
 /// bfloat16 bits at or beyond x: below (`up` false) or above. What overflows becomes infinite.
@@ -199,10 +200,10 @@ FEWBIT_INLINE_TEMPLATE typename L::V::I fp8_code(typename L::V::F x) {
       V::template shift_right<20>(V::add_int(bits, V::add_int(odd, V::set_int(0x7ffff))));
   // Below the least normal number, 2^-6: that or zero.
   const auto normal = V::sub_int(rounded, V::set_int(120 << 3));
-  const auto small = V::bits(V::select(V::lt(V::set(0x1p-7F), magnitude),
-                                       V::from_bits(V::set_int(0x08)), V::set(0)));
-  const auto code = V::bits(V::select(V::lt(magnitude, V::set(0x1p-6F)), V::from_bits(small),
-                                      V::from_bits(normal)));
+  const auto small = V::bits(
+      V::select(V::lt(V::set(0x1p-7F), magnitude), V::from_bits(V::set_int(0x08)), V::set(0)));
+  const auto code = V::bits(
+      V::select(V::lt(magnitude, V::set(0x1p-6F)), V::from_bits(small), V::from_bits(normal)));
   const auto sign = V::and_int(V::template shift_right<24>(V::bits(x)), V::set_int(0x80));
   return V::or_int(code, sign);
 }

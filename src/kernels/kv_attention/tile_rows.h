@@ -2,9 +2,9 @@
 // Attention of many rows of queries on tiles of bfloat16, over a tile wrapper T (kernels/tile.h)
 // and a policy L for what is not a product. Included by rows_*.cpp only, after many_rows.h.
 //
-// A step takes up to 256 positions: their keys and values are decoded once to bfloat16 planes, which
-// already are tiles of B (kv_format.h), and all rows of queries pass, 32 at a time. 2 x 2 tiles of
-// sums share two tiles of A (rows) and two of B (columns), as in int8_gemm/amx_kernel.h:
+// A step takes up to 256 positions: their keys and values are decoded once to bfloat16 planes,
+// which already are tiles of B (kv_format.h), and all rows of queries pass, 32 at a time. 2 x 2
+// tiles of sums share two tiles of A (rows) and two of B (columns), as in int8_gemm/amx_kernel.h:
 //
 //                 B columns (6)   B columns + 16 (7)
 //   A rows (4)       sums 0          sums 1
