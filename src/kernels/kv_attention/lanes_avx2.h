@@ -13,26 +13,26 @@ namespace {
 
 struct Lanes256 {
   using V = pointwise::avx2::V;
-  static constexpr int kIntegerColumns = 4;
-  static constexpr int kFloatColumns = 4;
+  static constexpr int kSums = 8;
   static constexpr int kTileRows = 6;
   static constexpr int kTileColumns = 2;
 
   template <int Bits>
-  FEWBIT_INLINE V::I dot(V::I sum, V::I codes, V::I x) {
+  FEWBIT_INLINE void dot(V::I& sum, V::I codes, V::I x) {
 #if defined(FEWBIT_HAS_VNNI)
-    return _mm256_dpbusd_avx_epi32(sum, codes, x);
+    sum = _mm256_dpbusd_avx_epi32(sum, codes, x);
 #else
     const __m256i ones = _mm256_set1_epi16(1);
     if constexpr (Bits == 4) {
-      return _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_maddubs_epi16(codes, x), ones));
+      sum = _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_maddubs_epi16(codes, x), ones));
+    } else {
+      const __m256i mask = _mm256_set1_epi8(0x0f);
+      const __m256i low = _mm256_and_si256(codes, mask);
+      const __m256i high = _mm256_and_si256(_mm256_srli_epi32(codes, 4), mask);
+      sum = _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_maddubs_epi16(low, x), ones));
+      sum = _mm256_add_epi32(
+          sum, _mm256_madd_epi16(_mm256_maddubs_epi16(high, x), _mm256_set1_epi16(16)));
     }
-    const __m256i mask = _mm256_set1_epi8(0x0f);
-    const __m256i low = _mm256_and_si256(codes, mask);
-    const __m256i high = _mm256_and_si256(_mm256_srli_epi32(codes, 4), mask);
-    sum = _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_maddubs_epi16(low, x), ones));
-    return _mm256_add_epi32(
-        sum, _mm256_madd_epi16(_mm256_maddubs_epi16(high, x), _mm256_set1_epi16(16)));
 #endif
   }
   FEWBIT_INLINE V::F exp(V::F x) {

@@ -12,14 +12,17 @@ namespace {
 
 struct Lanes512 {
   using V = pointwise::avx512::V;
-  static constexpr int kIntegerColumns = 8;
-  static constexpr int kFloatColumns = 8;
+  static constexpr int kSums = 24;
   static constexpr int kTileRows = 6;
   static constexpr int kTileColumns = 4;
 
   template <int Bits>
-  FEWBIT_INLINE V::I dot(V::I sum, V::I codes, V::I x) {
-    return _mm512_dpbusd_epi32(sum, codes, x);
+  FEWBIT_INLINE void dot(V::I& sum, V::I codes, V::I x) {
+    // Spelled out: g++ 12 copies the sum around its intrinsic. (An operand of its own: an element
+    // of an array would keep that in memory.)
+    V::I s = sum;
+    __asm__("vpdpbusd %2, %1, %0" : "+v"(s) : "v"(codes), "v"(x));
+    sum = s;
   }
   FEWBIT_INLINE V::F exp(V::F x) { return pointwise::avx512::exp_nonpositive(x); }
   FEWBIT_INLINE V::F tanh(V::F x) { return pointwise::avx512::tanh(x); }
