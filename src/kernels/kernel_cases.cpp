@@ -7,6 +7,7 @@
 #include "kernels/few_bit/few_bit.h"
 #include "kernels/pattern_codes/pattern_codes.h"
 #include "kernels/vector_codes/vector_codes.h"
+#include "kernels/kv_attention/kv_attention.h"
 
 namespace fewbit {
 namespace {
@@ -28,6 +29,7 @@ constexpr KernelFamily kFamilies[] = {
     {"few_bit", few_bit_cases},
     {"pattern_codes", pattern_codes_cases},
     {"vector_codes", vector_codes_cases},
+    {"kv_attention", kv_attention_cases},
 };
 
 }  // namespace

@@ -139,7 +139,7 @@ struct EmulatedTile {
         for (int k = 0; k < s.config.row_bytes[A] / 2; ++k) {
           const float a = float_of(&s.tile[A][m][2 * k]);
           const float b = float_of(&s.tile[B][k / 2][n * 4 + k % 2 * 2]);
-          sum[k % 2] = flushed(std::fma(a, b, sum[k % 2]));
+          sum[k % 2] = flushed(fused(a, b, sum[k % 2]));
         }
         float c;
         std::memcpy(&c, &s.tile[C][m][n * 4], 4);
@@ -153,6 +153,15 @@ struct EmulatedTile {
   template <bool Signed>
   static int32_t widened(uint8_t byte) {
     return Signed ? static_cast<int8_t>(byte) : byte;
+  }
+  // std::fma is a function call; but products of bfloat16 have 16 bits, so that what neither
+  // overflows nor underflows is exact in float32.
+  static float fused(float a, float b, float sum) {
+    const float product = a * b;
+    const float magnitude = std::fabs(product);
+    const bool exact = magnitude >= std::numeric_limits<float>::min() &&
+                       magnitude <= std::numeric_limits<float>::max();
+    return exact ? product + sum : std::fma(a, b, sum);
   }
   static float flushed(float x) {
     return std::fabs(x) < std::numeric_limits<float>::min() ? std::copysign(0.0f, x) : x;
