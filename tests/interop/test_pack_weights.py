@@ -277,10 +277,12 @@ def test_few_bit_weights_with_static_activations(quantize, outputs, refuses, tmp
     path, _ = quantize(example, "q.onnx", scheme, "--calib", calib)
     nodes = [n.op_type for n in onnx.load(path).graph.node]
     assert "QuantizeLinear" in nodes and nodes.count("DequantizeLinear") >= 2
+    # With a scale per channel the layer computes on integers, and its bias is rounded to their scale.
+    tolerance = 1e-4 if scheme == "w4a8:channel" else 1e-5
     for optimized in (False, True):
         theirs = ort_outputs(path, example.feeds, optimized)
         assert apart(theirs, here) <= 1e-2, optimized  # a code of the activations on the other side
-        assert np.median(np.abs(theirs - here)) <= 1e-5 * np.abs(here).max(), optimized
+        assert np.median(np.abs(theirs - here)) <= tolerance * np.abs(here).max(), optimized
 
 
 def test_static_activations_need_data(refuses, tmp_path):
