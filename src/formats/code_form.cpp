@@ -51,4 +51,12 @@ void code_row(const PackedMatrix& matrix, int64_t row, uint8_t* codes, float* sc
   std::fill_n(offsets, groups, 0.0F);
 }
 
+float code_row_unit(const PackedMatrix& matrix, int64_t row) {
+  const Format& format = matrix.format;
+  if (formats::leveled_of(format) == nullptr) return 1;
+  if (format.scale == ScaleType::kE4M3) return matrix.parts[2].data<float>()[0];
+  if (!is_integer_scale(format.scale) || format.super_elems != Format::kPerChannel) return 1;
+  return matrix.parts[2].data<float>()[row];
+}
+
 }  // namespace fewbit

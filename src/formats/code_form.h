@@ -32,4 +32,8 @@ std::optional<CodeForm> code_form(const Format& format, int64_t cols);
 void code_row(const PackedMatrix& matrix, int64_t row, uint8_t* codes, float* scales,
               float* offsets);
 
+/// What all scales of a row have been multiplied by: the float that a row's integer scales stand
+/// under, the float of the matrix above e4m3 scales; 1 for other formats.
+float code_row_unit(const PackedMatrix& matrix, int64_t row);
+
 }  // namespace fewbit

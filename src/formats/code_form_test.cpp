@@ -44,6 +44,26 @@ TEST(CodeForm, IsTheDecodedWeightWithinRounding) {
   EXPECT_EQ(tables, 18);
 }
 
+TEST(CodeForm, ScalesAreMultiplesOfTheRowsUnit) {
+  for (const char* name : {"int4/g32:u6", "nvfp4", "fp4e2m1/g32:u4"}) {
+    const PackedMatrix m =
+        *encode(*parse_format(name), {normal_values(2 * 64, 1), 2, 64, {}}, {.search = false});
+    std::vector<uint8_t> codes(64);
+    std::vector<float> scales(4), offsets(4);
+    for (int64_t r = 0; r < 2; ++r) {
+      code_row(m, r, codes.data(), scales.data(), offsets.data());
+      const float unit = code_row_unit(m, r);
+      EXPECT_NE(unit, 1.0F) << name;
+      for (size_t g = 0; g < 64 / static_cast<size_t>(code_form(m.format, 64)->group_elems); ++g) {
+        const float ratio = scales[g] / unit * 512;  // e4m3 ends at 2^-9
+        EXPECT_NEAR(ratio, std::round(ratio), 1e-3F * ratio) << name;
+      }
+    }
+  }
+  EXPECT_EQ(code_row_unit(*encode(*parse_format("int4/g32"), {normal_values(64, 1), 1, 64, {}}), 0),
+            1);
+}
+
 TEST(CodeForm, IsNotThatOfLearnedTables) {
   for (const char* name : {"dual4", "codebook4", "vq4_1x8", "sherry1.25", "fp16"}) {
     EXPECT_FALSE(code_form(*parse_format(name), 256).has_value()) << name;

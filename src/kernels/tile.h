@@ -57,6 +57,10 @@ struct NativeTile {
                      : "r"(rows), "r"(stride_bytes), "i"(T)
                      : "memory");
   }
+  template <int T>
+  static void zero() {
+    __asm__ volatile("tilezero %%tmm%c0" : : "i"(T));
+  }
   template <int C, int A, int B, bool SignedA, bool SignedB = true>
   static void dot() {
     if constexpr (SignedA && SignedB) {
@@ -105,6 +109,10 @@ struct EmulatedTile {
       std::memcpy(static_cast<uint8_t*>(rows) + r * stride_bytes, s.tile[T][r],
                   s.config.row_bytes[T]);
     }
+  }
+  template <int T>
+  static void zero() {
+    std::memset(state().tile[T], 0, sizeof state().tile[T]);
   }
   template <int C, int A, int B, bool SignedA, bool SignedB = true>
   static void dot() {

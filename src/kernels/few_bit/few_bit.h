@@ -1,29 +1,30 @@
 #pragma once
-// Products of weights in few bits with activations in int8, which are quantized on the way:
+// Products of weights in few bits with activations in int8 or float32:
 //
 //   y[m, n] = sum_k x[m, k] w[n, k] + bias[n]
 //
-//   w[n, k] = scale[n, g] * code + offset[n, g]       2 to 8 bits, formats/affine.h; g = group of k
-//   x[m, k] ~ s[m] * q,  s = max_k |x[m, k]| / 127,  q = rne(x / s) in [-127, 127]     per token
+//   w[n, k] = scale[n, g] * level(code) + offset[n, g]    formats/code_form.h; g = group of k
 //
-//   y = s[m] * sum_g (scale[n, g] * sum_k code * q + offset[n, g] * sum_k q) + bias[n]
+// Activations in int8 are quantized on the way, per token:
+//
+//   x[m, k] ~ s[m] * q,  s = max_k |x[m, k]| / 127,  q = rne(x / s) in [-127, 127]
+//
+//   y = s[m] * sum_g (scale[n, g] * sum_k level * q + offset[n, g] * sum_k q) + bias[n]
 //
 // Sums over a group are exact in int32; groups are added in float32, in the order of k. Rows of x
 // are independent. A row of zeros gives the bias; a row with NaN or infinity gives NaN.
 //
-// Packing: sixteen rows of w form a panel, one in each 32-bit lane of a 512-bit register. Four
-// consecutive k are the four bytes of a lane, as VPDPBUSD takes them. A chunk is 32 k:
+// Levels that are no integers (nf4) are rounded once to int8 under a common factor: by at most
+// 1/254 of the largest level. Of more than 16 levels (fp8) only those are taken that are integers
+// under a common factor (fp6e2m3).
 //
-//   plane of 8 bits, 8 lines of 64 bytes: byte 4 l + i of line j = code of lane l, k = 4 j + i
-//   plane of 4 bits, 4 lines: low half of a byte as line 2 j, high half as line 2 j + 1
-//   plane of 2 bits, 2 lines: bits 2 s of a byte as line 4 j + s
-//   plane of 1 bit,  1 line:  bit j of a byte as line j
-//   (planes of a width as in formats/code_planes.h: 7 = 4 + 2 + 1, low bits first)
+// From kBlockRows rows on, weights of up to 4 bits are expanded to int8 once more, under one scale
+// for each row and each kBlockDepth k, so that sums run over all of these k in int32 (AMX tiles
+// where the processor has them). This rounds a weight by at most 1/254 + 2^-12 of the largest that
+// the codes of its row can name within these k, an eighth of what 4 bits have rounded off. Where
+// one scale holds for a whole row and levels are integers, nothing is rounded.
 //
-// A group is its chunks, then 16 scales (float16 if all of them are float16 values, else float32),
-// then, unless offset = -zero * scale, 16 offsets (float32). Groups of 16 share a chunk, whose
-// scales are two vectors. What fills up k is code 0 against q = 0; what fills up a panel has scale
-// 0.
+// Packing: see panels.h.
 
 #include <memory>
 #include <optional>
@@ -36,6 +37,12 @@
 
 namespace fewbit {
 
+/// What activations are rounded to.
+enum class FewBitActivations { kInt8, kFloat32 };
+
+/// Whether there are kernels for weights in this format, with activations of this kind.
+bool few_bit_takes(const Format& format, FewBitActivations activations);
+
 /// The instruction set that prepare takes where none is asked for: that of the fastest row.
 Result<Isa> few_bit_isa();
 
@@ -47,13 +54,19 @@ struct FewBitCall {
   int64_t y_stride = 0;      ///< 0: n
 };
 
+struct FewBitOptions {
+  FewBitActivations activations = FewBitActivations::kInt8;
+  std::optional<Isa> isa;
+  bool emulated_tiles = false;  ///< AMX's twin without the instructions, for tests
+};
+
 /// A product whose w is constant and packed. Immutable: any number of threads may run it.
 class FewBitGemm {
  public:
-  /// w is `matrix` [n, k]; bias [n] or empty. Errors (kUnsupported): a format that is not affine,
-  /// or an instruction set that is not here.
+  /// w is `matrix` [n, k]; bias [n] or empty. Errors (kUnsupported): a format that few_bit_takes
+  /// does not, or an instruction set that is not here.
   static Result<FewBitGemm> prepare(const PackedMatrix& matrix, std::span<const float> bias,
-                                    std::optional<Isa> isa = std::nullopt);
+                                    const FewBitOptions& options = {});
 
   void run(const FewBitCall& call, int threads) const;
 

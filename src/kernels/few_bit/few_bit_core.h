@@ -1,50 +1,49 @@
 #pragma once
-// Between the packing (few_bit.cpp) and the inner loops (panel_kernel.h, rows_*.cpp): internal.
+// Between packing and driver on one side and the inner loops (*_kernel.h, rows_*.cpp) on the other:
+// internal.
 
 #include <cstdint>
 #include <span>
 #include <string_view>
 
+#include "kernels/few_bit/panels.h"
 #include "kernels/isa.h"
 
 namespace fewbit::few_bit {
 
-inline constexpr int64_t kPanelRows = 16;
-inline constexpr int64_t kChunk = 32;  ///< k
+inline constexpr int kMaxRows = 8;
+inline constexpr int64_t kTileRows = 16;   ///< of activations
+inline constexpr int64_t kTileBytes = 64;  ///< of a row of a tile
 
-/// How a packed matrix is laid out.
-struct Layout {
-  int bits = 0;
-  int64_t groups = 0;            ///< of a row
-  int64_t chunks_per_group = 0;  ///< 0: two groups of 16 share a chunk
-  bool half_scales = true;       ///< float16, else float32
-  bool offsets = false;
-  int64_t panel_bytes = 0;
-
-  int64_t chunk_bytes() const { return kPanelRows * kChunk * bits / 8; }
-  int64_t scale_bytes() const { return kPanelRows * (half_scales ? 2 : 4); }
-  /// Of one chunk or run of chunks with its scales and offsets.
-  int64_t step_bytes() const {
-    const int64_t vectors = chunks_per_group == 0 ? 2 : 1;
-    const int64_t chunks = chunks_per_group == 0 ? 1 : chunks_per_group;
-    return chunks * chunk_bytes() + vectors * (scale_bytes() + (offsets ? kPanelRows * 4 : 0));
-  }
-};
-
-/// Quantized activations of a few rows.
+/// Activations of a few rows, in int8 or float32.
 struct Activations {
-  const int8_t* q = nullptr;  ///< rows q_stride apart, k filled up to a chunk with zeros
-  int64_t q_stride = 0;
-  const int32_t* start =
-      nullptr;  ///< [m, groups]: -zero * sum of q in the group; what sums begin with
-  const float* group_sum = nullptr;  ///< [m, groups]: sum of q, for offsets
-  const float* scale = nullptr;      ///< [m]
+  const int8_t* q = nullptr;  ///< rows stride apart, k filled up to a chunk with zeros
+  const float* x = nullptr;   ///< the same in float32
+  int64_t stride = 0;         ///< elements
+  /// [m, groups]: -zero * sum of the activations in the group; what sums begin with.
+  const int32_t* start = nullptr;
+  const float* float_start = nullptr;
+  const float* group_sum = nullptr;  ///< [m, groups]: sum of the activations, for offsets
+  const float* scale = nullptr;      ///< [m]; 1 for float32
+
+  /// Rows from `row` on.
+  Activations from(int64_t row, int64_t groups) const {
+    Activations a = *this;
+    if (q != nullptr) a.q += row * stride;
+    if (x != nullptr) a.x += row * stride;
+    if (start != nullptr) a.start += row * groups;
+    if (float_start != nullptr) a.float_start += row * groups;
+    a.group_sum += row * groups;
+    a.scale += row;
+    return a;
+  }
 };
 
 /// A run of panels for up to kMaxRows rows of activations.
 struct PanelJob {
   const Layout* layout = nullptr;
   const uint8_t* panels = nullptr;  ///< the first; the others follow panel_bytes apart
+  const float* row_unit = nullptr;  ///< [16 * panel_count]
   int64_t panel_count = 0;
   Activations x;
   int rows = 0;                ///< of x: 1 .. kMaxRows
@@ -54,22 +53,57 @@ struct PanelJob {
   int64_t y_stride = 0;
 };
 
-inline constexpr int kMaxRows = 8;
+/// A panel's chunks [chunk, chunk + chunks) under one scale for each of its rows.
+struct ExpandJob {
+  const Layout* layout = nullptr;
+  const uint8_t* panel = nullptr;
+  int64_t chunk = 0;
+  int64_t chunks = 0;
+  uint8_t* lines =
+      nullptr;             ///< 8 of 64 bytes for each chunk: 128 + w / scale, as panels.h has them
+  float* scale = nullptr;  ///< [16]
+};
+
+/// Expanded panels times many rows of int8 activations, over some k.
+///
+/// Activations lie in tiles of 16 rows of 64 bytes, 64 k: tiles of the same rows follow each other.
+struct BlockJob {
+  const int8_t* tiles = nullptr;
+  int64_t tile_stride = 0;         ///< bytes from the tiles of 16 rows to those of the next
+  int64_t k_tiles = 0;             ///< of 64 k
+  int64_t row_tiles = 0;           ///< of 16 rows
+  const uint8_t* lines = nullptr;  ///< panels, k_tiles * 1024 bytes apart
+  int64_t panels = 0;              ///< an even number
+  const int32_t* start = nullptr;  ///< [16 * row_tiles]: -128 * sum of the activations
+  const float* scale = nullptr;    ///< [16 * panels]
+  float* total = nullptr;          ///< [16 * row_tiles, 16 * panels]
+  int64_t total_stride = 0;
+  bool first = true;  ///< total = ..., else total += ...
+};
 
 struct Row {
   Isa isa;
   std::string_view label;
+  bool emulated;
   void (*run)(const PanelJob& job);
+  void (*run_float)(const PanelJob& job);
+  void (*expand)(const ExpandJob& job);
+  void (*block)(const BlockJob& job);
 };
 
-/// One per instruction set.
 std::span<const Row* const> all_rows();
 
+// Row::block on tiles: of the AMX row, and of its twin.
+void amx_block(const BlockJob& job);
+void amx_block_emulated(const BlockJob& job);
+
 extern const Row kScalarRow;
+extern const Row kAmxEmulatedRow;
 #if defined(__x86_64__)
 extern const Row kAvx2Row;
 extern const Row kAvxVnniRow;
 extern const Row kAvx512VnniRow;
+extern const Row kAmxRow;
 #endif
 
 }  // namespace fewbit::few_bit

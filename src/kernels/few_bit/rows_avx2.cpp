@@ -8,11 +8,19 @@
 
 #include "kernels/few_bit/vec_avx2.h"
 // The policy first: the kernel header uses it.
+#include "kernels/few_bit/block_kernel.h"
+#include "kernels/few_bit/expand_kernel.h"
 #include "kernels/few_bit/panel_kernel.h"
 
 namespace fewbit::few_bit {
 
-const Row kAvx2Row = {Isa::kAvx2, "avx2", run_panels<Vec256>};
+const Row kAvx2Row = {.isa = Isa::kAvx2,
+                      .label = "avx2",
+                      .emulated = false,
+                      .run = run_panels<Vec256>,
+                      .run_float = run_float_panels<Vec256>,
+                      .expand = expand<Vec256>,
+                      .block = block<Vec256>};
 
 }  // namespace fewbit::few_bit
 

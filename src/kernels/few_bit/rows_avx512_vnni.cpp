@@ -1,4 +1,4 @@
-// The AVX512-VNNI row.
+// The AVX512-VNNI row, and the AMX row, which differs from it where there are many activations.
 
 #if defined(__x86_64__)
 
@@ -13,11 +13,27 @@
 
 #include "kernels/few_bit/vec_avx512.h"
 // The policy first: the kernel header uses it.
+#include "kernels/few_bit/block_kernel.h"
+#include "kernels/few_bit/expand_kernel.h"
 #include "kernels/few_bit/panel_kernel.h"
 
 namespace fewbit::few_bit {
 
-const Row kAvx512VnniRow = {Isa::kAvx512Vnni, "avx512_vnni", run_panels<VecAvx512>};
+const Row kAvx512VnniRow = {.isa = Isa::kAvx512Vnni,
+                            .label = "avx512_vnni",
+                            .emulated = false,
+                            .run = run_panels<VecAvx512>,
+                            .run_float = run_float_panels<VecAvx512>,
+                            .expand = expand<VecAvx512>,
+                            .block = block<VecAvx512>};
+
+const Row kAmxRow = {.isa = Isa::kAmx,
+                     .label = "amx",
+                     .emulated = false,
+                     .run = run_panels<VecAvx512>,
+                     .run_float = run_float_panels<VecAvx512>,
+                     .expand = expand<VecAvx512>,
+                     .block = amx_block};
 
 }  // namespace fewbit::few_bit
 

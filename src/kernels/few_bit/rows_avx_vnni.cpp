@@ -9,11 +9,19 @@
 #define FEWBIT_HAS_VNNI
 #include "kernels/few_bit/vec_avx2.h"
 // The policy first: the kernel header uses it.
+#include "kernels/few_bit/block_kernel.h"
+#include "kernels/few_bit/expand_kernel.h"
 #include "kernels/few_bit/panel_kernel.h"
 
 namespace fewbit::few_bit {
 
-const Row kAvxVnniRow = {Isa::kAvxVnni, "avx_vnni", run_panels<Vec256>};
+const Row kAvxVnniRow = {.isa = Isa::kAvxVnni,
+                         .label = "avx_vnni",
+                         .emulated = false,
+                         .run = run_panels<Vec256>,
+                         .run_float = run_float_panels<Vec256>,
+                         .expand = expand<Vec256>,
+                         .block = block<Vec256>};
 
 }  // namespace fewbit::few_bit
 

@@ -3,10 +3,27 @@
 #include "kernels/few_bit/few_bit_core.h"
 #include "kernels/few_bit/vec_scalar.h"
 // The policy first: the kernel header uses it.
+#include "kernels/few_bit/block_kernel.h"
+#include "kernels/few_bit/expand_kernel.h"
 #include "kernels/few_bit/panel_kernel.h"
 
 namespace fewbit::few_bit {
 
-const Row kScalarRow = {Isa::kScalar, "scalar", run_panels<VecScalar>};
+const Row kScalarRow = {.isa = Isa::kScalar,
+                        .label = "scalar",
+                        .emulated = false,
+                        .run = run_panels<VecScalar>,
+                        .run_float = run_float_panels<VecScalar>,
+                        .expand = expand<VecScalar>,
+                        .block = block<VecScalar>};
+
+// The AMX row's twin without the instructions, for tests.
+const Row kAmxEmulatedRow = {.isa = Isa::kAmx,
+                             .label = "amx (emulated)",
+                             .emulated = true,
+                             .run = run_panels<VecScalar>,
+                             .run_float = run_float_panels<VecScalar>,
+                             .expand = expand<VecScalar>,
+                             .block = amx_block_emulated};
 
 }  // namespace fewbit::few_bit

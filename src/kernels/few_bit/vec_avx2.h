@@ -14,6 +14,7 @@ namespace {
 #define FEWBIT_INLINE static inline __attribute__((always_inline))
 
 struct Vec256 {
+  static constexpr bool kRowByRow = false;
   struct W {
     __m256i low, high;
   };
@@ -92,6 +93,112 @@ struct Vec256 {
     const __m256 all = _mm256_set1_ps(s);
     return {_mm256_mul_ps(x.low, all), _mm256_mul_ps(x.high, all)};
   }
+  FEWBIT_INLINE F multiply(F a, F b) {
+    return {_mm256_mul_ps(a.low, b.low), _mm256_mul_ps(a.high, b.high)};
+  }
+  FEWBIT_INLINE F max(F a, F b) {
+    return {_mm256_max_ps(a.low, b.low), _mm256_max_ps(a.high, b.high)};
+  }
+  FEWBIT_INLINE F magnitude(F x) {
+    const __m256 sign = _mm256_set1_ps(-0.0F);
+    return {_mm256_andnot_ps(sign, x.low), _mm256_andnot_ps(sign, x.high)};
+  }
+  FEWBIT_INLINE __m256 inverse_or_zero_of(__m256 x) {
+    const __m256 usable = _mm256_cmp_ps(x, _mm256_set1_ps(0x1p-126F), _CMP_GE_OQ);
+    return _mm256_and_ps(usable, _mm256_div_ps(_mm256_set1_ps(1), x));
+  }
+  FEWBIT_INLINE F inverse_or_zero(F x) {
+    return {inverse_or_zero_of(x.low), inverse_or_zero_of(x.high)};
+  }
+
+  // Tables.
+  struct T {
+    __m256 low, high;  ///< levels 0 to 7 and 8 to 15
+  };
+  FEWBIT_INLINE W byte_table(const uint8_t* levels) {
+    const __m256i both =
+        _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(levels)));
+    return {both, both};
+  }
+  FEWBIT_INLINE W lookup(W table, W codes) {
+    return {_mm256_shuffle_epi8(table.low, codes.low), _mm256_shuffle_epi8(table.high, codes.high)};
+  }
+  FEWBIT_INLINE T float_table(const float* levels) {
+    return {_mm256_loadu_ps(levels), _mm256_loadu_ps(levels + 8)};
+  }
+  template <int Shift, int Bits>
+  FEWBIT_INLINE __m256 permute_of(T table, __m256i w) {
+    const __m256i index = Shift == 0 ? w : _mm256_srli_epi32(w, Shift);
+    const __m256 low = _mm256_permutevar8x32_ps(table.low, index);
+    if constexpr (Bits < 4) return low;
+    // Bit 3 of the code, at the sign, chooses.
+    const __m256i choice = _mm256_slli_epi32(w, 28 - Shift);
+    return _mm256_blendv_ps(low, _mm256_permutevar8x32_ps(table.high, index),
+                            _mm256_castsi256_ps(choice));
+  }
+  /// Levels of the codes of `Bits` bits at bit Shift of each lane.
+  template <int Shift, int Bits>
+  FEWBIT_INLINE F permute(T table, W w) {
+    return {permute_of<Shift, Bits>(table, w.low), permute_of<Shift, Bits>(table, w.high)};
+  }
+  template <int Byte>
+  FEWBIT_INLINE __m256 byte_as_float_of(__m256i w) {
+    return _mm256_cvtepi32_ps(
+        _mm256_and_si256(_mm256_srli_epi32(w, 8 * Byte), _mm256_set1_epi32(0xff)));
+  }
+  template <int Byte>
+  FEWBIT_INLINE F byte_as_float(W w) {
+    return {byte_as_float_of<Byte>(w.low), byte_as_float_of<Byte>(w.high)};
+  }
+
+  // Expansion.
+  FEWBIT_INLINE I round(F x) {
+    return {_mm256_cvtps_epi32(x.low), _mm256_cvtps_epi32(x.high)};
+  }
+  FEWBIT_INLINE __m256i pair_of_halves(__m256i low, __m256i high) {
+    return _mm256_blend_epi16(low, _mm256_slli_epi32(high, 16), 0xaa);
+  }
+  FEWBIT_INLINE I pair_of(I low, I high) {
+    return {pair_of_halves(low.low, high.low), pair_of_halves(low.high, high.high)};
+  }
+  /// The Byte-th byte of each lane below the high halves of `high`.
+  template <int Byte>
+  FEWBIT_INLINE __m256i with_byte_of(__m256i w, __m256i high) {
+    const __m256i shifted = Byte == 0 ? w : _mm256_srli_epi32(w, 8 * Byte);
+    return _mm256_or_si256(_mm256_and_si256(shifted, _mm256_set1_epi32(0xff)), high);
+  }
+  template <int Byte>
+  FEWBIT_INLINE I with_byte(W w, I high) {
+    return {with_byte_of<Byte>(w.low, high.low), with_byte_of<Byte>(w.high, high.high)};
+  }
+  FEWBIT_INLINE I madd(I a, I b) {
+    return {_mm256_madd_epi16(a.low, b.low), _mm256_madd_epi16(a.high, b.high)};
+  }
+  template <int Byte, int Shift>
+  FEWBIT_INLINE __m256i place_of(__m256i x) {
+    constexpr int kLeft = 8 * Byte - Shift;
+    const __m256i moved = kLeft >= 0 ? _mm256_slli_epi32(x, kLeft < 0 ? 0 : kLeft)
+                                     : _mm256_srli_epi32(x, kLeft < 0 ? -kLeft : 0);
+    return _mm256_and_si256(moved, _mm256_set1_epi32(static_cast<int>(0xffU << 8 * Byte)));
+  }
+  /// Bits Shift .. Shift + 7 as the Byte-th byte, the others 0.
+  template <int Byte, int Shift>
+  FEWBIT_INLINE W place(I x) {
+    return {place_of<Byte, Shift>(x.low), place_of<Byte, Shift>(x.high)};
+  }
+  FEWBIT_INLINE W add_to_bytes(W w, int add) {
+    const __m256i all = _mm256_set1_epi8(static_cast<char>(add));
+    return {_mm256_add_epi8(w.low, all), _mm256_add_epi8(w.high, all)};
+  }
+  FEWBIT_INLINE void store_line(uint8_t* p, W w) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), w.low);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p + 32), w.high);
+  }
+
+  // Blocks of many rows.
+  static constexpr int kBlockRows = 4;
+  static constexpr int kBlockPanels = 1;
+
   FEWBIT_INLINE void store(float* p, F x) {
     _mm256_storeu_ps(p, x.low);
     _mm256_storeu_ps(p + 8, x.high);

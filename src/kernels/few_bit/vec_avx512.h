@@ -12,6 +12,7 @@ namespace {
 #define FEWBIT_INLINE static inline __attribute__((always_inline))
 
 struct VecAvx512 {
+  static constexpr bool kRowByRow = false;
   using W = __m512i;  // sixteen times four codes
   using I = __m512i;
   using F = __m512;
@@ -44,7 +45,67 @@ struct VecAvx512 {
   FEWBIT_INLINE F load_float(const uint8_t* p) { return _mm512_loadu_ps(p); }
   FEWBIT_INLINE F add_product(F sum, F a, F b) { return _mm512_fmadd_ps(a, b, sum); }
   FEWBIT_INLINE F scale(F x, float s) { return _mm512_mul_ps(x, _mm512_set1_ps(s)); }
+  FEWBIT_INLINE F multiply(F a, F b) { return _mm512_mul_ps(a, b); }
+  FEWBIT_INLINE F max(F a, F b) { return _mm512_max_ps(a, b); }
+  FEWBIT_INLINE F magnitude(F x) { return _mm512_abs_ps(x); }
+  FEWBIT_INLINE F inverse_or_zero(F x) {
+    const __mmask16 usable = _mm512_cmp_ps_mask(x, _mm512_set1_ps(0x1p-126F), _CMP_GE_OQ);
+    return _mm512_maskz_div_ps(usable, _mm512_set1_ps(1), x);
+  }
   FEWBIT_INLINE void store(float* p, F x) { _mm512_storeu_ps(p, x); }
+
+  // Tables.
+  using T = __m512;
+  FEWBIT_INLINE W byte_table(const uint8_t* levels) {
+    return _mm512_broadcast_i32x4(_mm_loadu_si128(reinterpret_cast<const __m128i*>(levels)));
+  }
+  FEWBIT_INLINE W lookup(W table, W codes) { return _mm512_shuffle_epi8(table, codes); }
+  FEWBIT_INLINE T float_table(const float* levels) { return _mm512_loadu_ps(levels); }
+  /// Levels of the codes of `Bits` bits at bit Shift of each lane.
+  template <int Shift, int Bits>
+  FEWBIT_INLINE F permute(T table, W w) {
+    return _mm512_permutexvar_ps(Shift == 0 ? w : _mm512_srli_epi32(w, Shift), table);
+  }
+  template <int Byte>
+  FEWBIT_INLINE F byte_as_float(W w) {
+    const W shifted = Byte == 0 ? w : _mm512_srli_epi32(w, 8 * Byte);
+    return _mm512_cvtepi32_ps(Byte == 3 ? shifted
+                                        : _mm512_and_si512(shifted, _mm512_set1_epi32(0xff)));
+  }
+
+  // Expansion.
+  FEWBIT_INLINE I round(F x) { return _mm512_cvtps_epi32(x); }
+  FEWBIT_INLINE I pair_of(I low, I high) {
+    return _mm512_or_si512(_mm512_and_si512(low, _mm512_set1_epi32(0xffff)),
+                           _mm512_slli_epi32(high, 16));
+  }
+  /// The Byte-th byte of each lane below the high halves of `high`.
+  template <int Byte>
+  FEWBIT_INLINE I with_byte(W w, I high) {
+    const W shifted = Byte == 0 ? w : _mm512_srli_epi32(w, 8 * Byte);
+    constexpr int kMaskedOrOther = 0xea;  // (a & b) | c
+    return _mm512_ternarylogic_epi32(shifted, _mm512_set1_epi32(0xff), high, kMaskedOrOther);
+  }
+  FEWBIT_INLINE I madd(I a, I b) { return _mm512_madd_epi16(a, b); }
+  /// Bits Shift .. Shift + 7 as the Byte-th byte, the others 0.
+  template <int Byte, int Shift>
+  FEWBIT_INLINE W place(I x) {
+    constexpr int kLeft = 8 * Byte - Shift;
+    const I moved = kLeft >= 0 ? _mm512_slli_epi32(x, kLeft < 0 ? 0 : kLeft)
+                               : _mm512_srli_epi32(x, kLeft < 0 ? -kLeft : 0);
+    return _mm512_and_si512(moved, _mm512_set1_epi32(static_cast<int>(0xffU << 8 * Byte)));
+  }
+  FEWBIT_INLINE W add_to_bytes(W w, int add) {
+    return _mm512_add_epi8(w, _mm512_set1_epi8(static_cast<char>(add)));
+  }
+  FEWBIT_INLINE void store_line(uint8_t* p, W w) { _mm512_storeu_si512(p, w); }
+
+  // Blocks of many rows.
+  static constexpr int kBlockRows = 8;
+  static constexpr int kBlockPanels = 2;
+  FEWBIT_INLINE I load_sums(const int32_t* p) { return _mm512_loadu_si512(p); }
+  FEWBIT_INLINE I add(I x, int32_t y) { return _mm512_add_epi32(x, _mm512_set1_epi32(y)); }
+
   FEWBIT_INLINE void prefetch(const uint8_t* p, int64_t bytes) {
     for (int64_t i = 0; i < bytes; i += 64) {
       _mm_prefetch(reinterpret_cast<const char*>(p + i), _MM_HINT_T0);

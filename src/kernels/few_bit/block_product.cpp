@@ -1,0 +1,124 @@
+#include "kernels/few_bit/block_product.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "base/huge_buffer.h"
+#include "kernels/few_bit/activations.h"
+
+namespace fewbit::few_bit {
+namespace {
+
+constexpr int64_t kBlockRows = 16;
+constexpr int64_t kTile = kTileRows * kTileBytes;
+constexpr int64_t kChunksPerTile = 2;  // of k
+constexpr int64_t kTilesPerBlock = kBlockDepth / 64;
+// Sums of this many rows and panels (256 KiB), bytes of expanded weights (128 KiB) and activations
+// (512 KiB) share a second-level cache.
+constexpr int64_t kRowTilesTogether = 32;
+constexpr int64_t kPanelsTogether = 8;
+
+// What one thread works in.
+struct Workspace {
+  Tensor lines = huge_bytes(kPanelsTogether * kTilesPerBlock * kTile);
+  std::vector<float> total =
+      std::vector<float>(kRowTilesTogether * kTileRows * kPanelsTogether * kPanelRows);
+  std::vector<float> scale = std::vector<float>(kPanelsTogether * kPanelRows);
+};
+
+class BlockProduct {
+ public:
+  BlockProduct(const Row& row, const Panels& panels, std::span<const float> bias,
+               const FewBitCall& call, const ActivationTiles& tiles)
+      : row_(row), panels_(panels), bias_(bias), call_(call), tiles_(tiles) {}
+
+  // Panels [p, p + count), rows of tiles [tile, tile + row_tiles).
+  void run(int64_t p, int64_t count, int64_t tile, int64_t row_tiles, Workspace& work) const {
+    BlockJob job;
+    job.tile_stride = tiles_.tile_stride();
+    job.row_tiles = row_tiles;
+    job.lines = work.lines.data<uint8_t>();
+    job.panels = (count + 1) / 2 * 2;
+    job.scale = work.scale.data();
+    job.total = work.total.data();
+    job.total_stride = job.panels * kPanelRows;
+    for (int64_t t = 0; t < tiles_.k_tiles(); t += kTilesPerBlock) {
+      job.k_tiles = std::min(kTilesPerBlock, tiles_.k_tiles() - t);
+      expand(p, count, t, job.k_tiles, work);
+      job.tiles = tiles_.tiles(tile, t);
+      job.start = tiles_.start(t / kTilesPerBlock) + tile * kTileRows;
+      row_.block(job);
+      job.first = false;
+    }
+    finish(p, count, tile * kTileRows, work, job.total_stride);
+  }
+
+ private:
+  void expand(int64_t p, int64_t count, int64_t k_tile, int64_t k_tiles, Workspace& work) const {
+    for (int64_t i = 0; i < count; ++i) {
+      ExpandJob job;
+      job.layout = &panels_.layout;
+      job.panel = panels_.panel(p + i);
+      job.chunk = k_tile * kChunksPerTile;
+      // What is beyond the last chunk meets activations of 0.
+      job.chunks = std::min(k_tiles * kChunksPerTile, panels_.layout.width() / kChunk - job.chunk);
+      job.lines = work.lines.data<uint8_t>() + i * k_tiles * kTile;
+      job.scale = work.scale.data() + i * kPanelRows;
+      row_.expand(job);
+    }
+  }
+
+  // y = total * row unit * scale of the activations + bias
+  void finish(int64_t p, int64_t count, int64_t first_row, const Workspace& work,
+              int64_t stride) const {
+    const int64_t n = p * kPanelRows;
+    const int64_t columns = std::min(count * kPanelRows, panels_.n - n);
+    const float* unit = panels_.row_unit.data() + n;
+    const int64_t rows = std::min(kRowTilesTogether * kTileRows, call_.m - first_row);
+    for (int64_t r = 0; r < rows; ++r) {
+      const float* total = work.total.data() + r * stride;
+      const float scale = tiles_.scale(first_row + r);
+      float* y = call_.y + (first_row + r) * call_.y_stride + n;
+      for (int64_t i = 0; i < columns; ++i) y[i] = total[i] * unit[i] * scale;
+      if (bias_.empty()) continue;
+      const float* bias = bias_.data() + n;
+      for (int64_t i = 0; i < columns; ++i) y[i] += bias[i];
+    }
+  }
+
+  const Row& row_;
+  const Panels& panels_;
+  const std::span<const float> bias_;
+  const FewBitCall& call_;
+  const ActivationTiles& tiles_;
+};
+
+}  // namespace
+
+bool takes_blocks(const Layout& layout, int64_t m) {
+  return m >= kBlockRows && (layout.bits <= 4 || layout.expands_exactly());
+}
+
+void run_blocks(const Row& row, const Panels& panels, std::span<const float> bias,
+                const FewBitCall& call, int threads) {
+  ActivationTiles tiles(panels, call.m);
+  // Each thread should have several turns.
+  int64_t together = kPanelsTogether;
+  while (together > 2 && panels.count() < 4 * threads * together) together /= 2;
+  const BlockProduct product(row, panels, bias, call, tiles);
+#pragma omp parallel num_threads(threads)
+  {
+#pragma omp for schedule(static)
+    for (int64_t m = 0; m < call.m; ++m) tiles.set(m, call.x + m * call.x_stride);
+    Workspace work;
+#pragma omp for schedule(dynamic)
+    for (int64_t p = 0; p < panels.count(); p += together) {
+      const int64_t count = std::min(together, panels.count() - p);
+      for (int64_t tile = 0; tile < tiles.row_tiles(); tile += kRowTilesTogether) {
+        product.run(p, count, tile, std::min(kRowTilesTogether, tiles.row_tiles() - tile), work);
+      }
+    }
+  }
+}
+
+}  // namespace fewbit::few_bit
