@@ -3,52 +3,51 @@
 #include <algorithm>
 #include <bit>
 #include <limits>
+#include <numeric>
 
 namespace fewbit::few_bit {
 namespace {
 
 constexpr int64_t kTileK = kTileBytes;  // one byte each
+constexpr int64_t kTile = kTileRows * kTileBytes;
+constexpr int64_t kTilesPerBlock = kBlockDepth / kTileK;
 
 // What x is divided by, and its inverse; both 0 for a row too small to matter.
 struct RowScale {
   float scale = 0, inverse = 0;
-  bool usable() const { return inverse != 0; }
 };
 
-RowScale row_scale(const float* x, int64_t count) {
-  // Magnitudes compare as their bits do; infinity and NaN have the largest.
-  uint32_t largest_bits = 0;
-  for (int64_t k = 0; k < count; ++k) {
-    largest_bits = std::max(largest_bits, std::bit_cast<uint32_t>(x[k]) & 0x7fffffffU);
-  }
+RowScale row_scale(uint32_t largest_bits) {
   if (largest_bits >= 0x7f800000U) return {std::numeric_limits<float>::quiet_NaN(), 0};
   const float scale = std::bit_cast<float>(largest_bits) / 127.0F;
   if (scale < std::numeric_limits<float>::min()) return {};
   return {scale, 1.0F / scale};
 }
 
-void round_to_bytes(const float* x, int64_t count, float inverse, int8_t* q) {
-  constexpr float kRounder = 12582912.0F;  // 1.5 * 2^23: its sum with a small number is an integer
-  for (int64_t k = 0; k < count; ++k) {
-    q[k] = static_cast<int8_t>(static_cast<int32_t>((x[k] * inverse + kRounder) - kRounder));
+// Times 0 even what is not finite gives bytes of 0, whose scale says the rest.
+void round_pieces(const Row& kernels, const float* x, int64_t count, float inverse, int64_t piece,
+                  int64_t piece_stride, int8_t* q, int32_t* sums) {
+  if (inverse != 0) {
+    return kernels.round({x, count, inverse, piece, piece_stride, q, sums});
   }
-}
-
-template <typename T, typename Sum>
-Sum sum_of(const T* x, int64_t count) {
-  Sum sum = 0;
-  for (int64_t k = 0; k < count; ++k) sum += x[k];
-  return sum;
+  for (int64_t at = 0; at < count; at += piece, q += piece_stride) {
+    std::fill_n(q, piece, int8_t{0});
+    *sums++ = 0;
+  }
 }
 
 }  // namespace
 
-ActivationRows::ActivationRows(const Panels& panels, FewBitActivations kind, int64_t m)
-    : panels_(panels), kind_(kind) {
-  const auto groups = static_cast<size_t>(m * panels.layout.groups);
-  const auto elements = static_cast<size_t>(m * panels.layout.width());
+void ActivationRows::reset(const Row& kernels, const Panels& panels, FewBitActivations kind,
+                           int64_t m) {
+  kernels_ = &kernels;
+  layout_ = &panels.layout;
+  kind_ = kind;
+  k_ = panels.k;
+  const auto groups = static_cast<size_t>(m * layout_->groups);
+  const auto elements = static_cast<size_t>(m * layout_->width());
   group_sum_.resize(groups);
-  scale_.resize(static_cast<size_t>(m), 1.0F);
+  scale_.assign(static_cast<size_t>(m), 1.0F);
   if (kind == FewBitActivations::kInt8) {
     q_.resize(elements);
     start_.resize(groups);
@@ -59,34 +58,41 @@ ActivationRows::ActivationRows(const Panels& panels, FewBitActivations kind, int
 }
 
 void ActivationRows::set(int64_t row, const float* x) {
-  const Layout& l = panels_.layout;
-  const bool bytes = kind_ == FewBitActivations::kInt8;
-  int8_t* q = q_.data() + row * l.width();
-  if (bytes) {
-    const RowScale scale = row_scale(x, panels_.k);
-    if (scale.usable()) round_to_bytes(x, panels_.k, scale.inverse, q);
-    scale_[static_cast<size_t>(row)] = scale.scale;
-  } else {
-    std::copy_n(x, panels_.k, x_.data() + row * l.width());
+  kind_ == FewBitActivations::kInt8 ? set_bytes(row, x) : set_floats(row, x);
+}
+
+void ActivationRows::set_bytes(int64_t row, const float* x) {
+  const RowScale scale = row_scale(kernels_->largest_bits(x, k_));
+  scale_[static_cast<size_t>(row)] = scale.scale;
+  int8_t* q = q_.data() + row * layout_->width();
+  int32_t* start = start_.data() + row * layout_->groups;
+  // Pieces are filled up, but no further than the row: the last group may be.
+  const int64_t piece = std::min(layout_->group_elems, layout_->width());
+  round_pieces(*kernels_, x, k_, scale.inverse, piece, piece, q, start);
+  const int64_t filled = layout_->groups * piece;
+  std::fill(q + filled, q + layout_->width(), int8_t{0});
+  for (int64_t g = 0; g < layout_->groups; ++g) {
+    group_sum_[static_cast<size_t>(row * layout_->groups + g)] = static_cast<float>(start[g]);
+    start[g] *= -layout_->zero;
   }
+}
+
+void ActivationRows::set_floats(int64_t row, const float* x) {
+  const Layout& l = *layout_;
+  float* copy = x_.data() + row * l.width();
+  std::fill(std::copy_n(x, k_, copy), copy + l.width(), 0.0F);
   for (int64_t g = 0; g < l.groups; ++g) {
-    const int64_t begin = g * l.group_elems;
-    const int64_t count = std::min(l.group_elems, panels_.k - begin);
+    const float* begin = x + g * l.group_elems;
+    const float* end = x + std::min((g + 1) * l.group_elems, k_);
     const auto at = static_cast<size_t>(row * l.groups + g);
-    if (bytes) {
-      const auto sum = sum_of<int8_t, int32_t>(q + begin, count);
-      start_[at] = -l.zero * sum;
-      group_sum_[at] = static_cast<float>(sum);
-    } else {
-      group_sum_[at] = sum_of<float, float>(x + begin, count);
-      float_start_[at] = -static_cast<float>(l.zero) * group_sum_[at];
-    }
+    group_sum_[at] = std::accumulate(begin, end, 0.0F);
+    float_start_[at] = -static_cast<float>(l.zero) * group_sum_[at];
   }
 }
 
 Activations ActivationRows::all() const {
   Activations a;
-  a.stride = panels_.layout.width();
+  a.stride = layout_->width();
   if (kind_ == FewBitActivations::kInt8) {
     a.q = q_.data();
     a.start = start_.data();
@@ -99,26 +105,35 @@ Activations ActivationRows::all() const {
   return a;
 }
 
-ActivationTiles::ActivationTiles(const Panels& panels, int64_t m)
-    : k_(panels.k),
-      row_tiles_((m + kTileRows - 1) / kTileRows),
-      k_tiles_((panels.layout.width() + kTileK - 1) / kTileK) {
-  const int64_t blocks = (k_ + kBlockDepth - 1) / kBlockDepth;
+void ActivationTiles::reset(const Row& kernels, const Panels& panels, int64_t m) {
+  kernels_ = &kernels;
+  k_ = panels.k;
+  row_tiles_ = (m + kTileRows - 1) / kTileRows;
+  k_tiles_ = (panels.layout.width() + kTileK - 1) / kTileK;
+  const int64_t blocks = (k_tiles_ + kTilesPerBlock - 1) / kTilesPerBlock;
   q_.resize(static_cast<size_t>(row_tiles_ * tile_stride()));
   start_.resize(static_cast<size_t>(blocks * row_tiles_ * kTileRows));
   scale_.resize(static_cast<size_t>(m));
+  // Rows that fill up the last tile, and k beyond the last activation, are zeros.
+  if (m % kTileRows != 0) std::fill(q_.end() - tile_stride(), q_.end(), int8_t{0});
 }
 
 void ActivationTiles::set(int64_t row, const float* x) {
-  const RowScale scale = row_scale(x, k_);
+  const RowScale scale = row_scale(kernels_->largest_bits(x, k_));
   scale_[static_cast<size_t>(row)] = scale.scale;
-  if (!scale.usable()) return;
   int8_t* q = q_.data() + row / kTileRows * tile_stride() + row % kTileRows * kTileBytes;
-  for (int64_t k = 0; k < k_; k += kTileK, q += kTileRows * kTileBytes) {
-    const int64_t count = std::min(kTileK, k_ - k);
-    round_to_bytes(x + k, count, scale.inverse, q);
-    start_[static_cast<size_t>(k / kBlockDepth * row_tiles_ * kTileRows + row)] -=
-        128 * sum_of<int8_t, int32_t>(q, count);
+  for (int64_t t = 0; t < k_tiles_; t += kTilesPerBlock) {
+    int32_t sums[kTilesPerBlock] = {};
+    const int64_t count = std::clamp<int64_t>(k_ - t * kTileK, 0, kBlockDepth);
+    round_pieces(*kernels_, x + t * kTileK, count, scale.inverse, kTileK, kTile, q + t * kTile,
+                 sums);
+    // Weights may fill up more k than a tile has.
+    for (int64_t u = t + (count + kTileK - 1) / kTileK; u < std::min(t + kTilesPerBlock, k_tiles_);
+         ++u) {
+      std::fill_n(q + u * kTile, kTileK, int8_t{0});
+    }
+    start_[static_cast<size_t>(t / kTilesPerBlock * row_tiles_ * kTileRows + row)] =
+        -kernels_->byte_zero * std::accumulate(sums, sums + kTilesPerBlock, 0);
   }
 }
 

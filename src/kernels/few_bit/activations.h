@@ -1,5 +1,5 @@
 #pragma once
-// Activations as the kernels take them.
+// Activations as the kernels take them. Both kinds keep their memory from one product to the next.
 
 #include <cstdint>
 #include <vector>
@@ -10,17 +10,22 @@ namespace fewbit::few_bit {
 
 inline constexpr int64_t kBlockDepth = 1024;  ///< k that share a scale of expanded weights
 
-/// Rows of x, quantized or copied, and their sums. Rows may be filled in by many threads.
+/// Rows of x one after the other, in int8 or float32, and their sums. After reset, rows may be set
+/// by many threads.
 class ActivationRows {
  public:
-  /// For `m` rows, as rows of int8 or float32 one after the other.
-  ActivationRows(const Panels& panels, FewBitActivations kind, int64_t m);
+  void reset(const Row& kernels, const Panels& panels, FewBitActivations kind, int64_t m);
   void set(int64_t row, const float* x);
   Activations all() const;
 
  private:
-  const Panels& panels_;
-  const FewBitActivations kind_;
+  void set_bytes(int64_t row, const float* x);
+  void set_floats(int64_t row, const float* x);
+
+  const Row* kernels_ = nullptr;
+  const Layout* layout_ = nullptr;
+  FewBitActivations kind_ = FewBitActivations::kInt8;
+  int64_t k_ = 0;
   std::vector<int8_t> q_;
   std::vector<float> x_;
   std::vector<int32_t> start_;
@@ -30,7 +35,7 @@ class ActivationRows {
 /// Rows of x in int8 in tiles, as BlockJob has them: for each 16 rows, tiles of 64 k side by side.
 class ActivationTiles {
  public:
-  ActivationTiles(const Panels& panels, int64_t m);
+  void reset(const Row& kernels, const Panels& panels, int64_t m);
   void set(int64_t row, const float* x);
   int64_t row_tiles() const { return row_tiles_; }
   int64_t k_tiles() const { return k_tiles_; }
@@ -38,14 +43,15 @@ class ActivationTiles {
   const int8_t* tiles(int64_t row_tile, int64_t k_tile) const {
     return q_.data() + (row_tile * k_tiles_ + k_tile) * kTileRows * kTileBytes;
   }
-  /// -128 * sum of the activations in the block-th kBlockDepth k, [16 * row_tiles].
+  /// -Row::byte_zero * sum of the activations in the block-th kBlockDepth k, [16 * row_tiles].
   const int32_t* start(int64_t block) const {
     return start_.data() + block * row_tiles_ * kTileRows;
   }
   float scale(int64_t row) const { return scale_[static_cast<size_t>(row)]; }
 
  private:
-  const int64_t k_, row_tiles_, k_tiles_;
+  const Row* kernels_ = nullptr;
+  int64_t k_ = 0, row_tiles_ = 0, k_tiles_ = 0;
   std::vector<int8_t> q_;
   std::vector<int32_t> start_;
   std::vector<float> scale_;

@@ -7,6 +7,8 @@
 //   rows 0 .. 15  (4)     sums 0          sums 1
 //   rows 16 .. 31 (5)     sums 2          sums 3
 
+#include <algorithm>
+
 #include "kernels/few_bit/few_bit_core.h"
 #include "kernels/tile.h"
 
@@ -16,15 +18,42 @@ namespace {
 template <class T, class V>
 struct AmxBlock {
   static constexpr int64_t kTile = kTileRows * kTileBytes;
-  static constexpr int64_t kSums = kPanelRows * kTileRows;  // in a tile
-  struct Sums {
-    alignas(64) int32_t tile[4][kSums];
+  static constexpr int64_t kColumns = 2 * kPanelRows;
+  static constexpr int64_t kSumBytes = kColumns * sizeof(int32_t);
+
+  // Sums of 32 rows and two panels. What a tile instruction has stored reaches a vector load only
+  // through the cache, and what is done with sums takes other ports than the products. So they are
+  // finished row by row while the next tiles are being computed.
+  struct Pending {
+    alignas(64) int32_t sums[2 * kTileRows * kColumns];
+    const int32_t* next = sums;
+    const float* scale = nullptr;
+    float* total = nullptr;
+    int rows = 0;
   };
 
-  template <bool High>
-  static void multiply(const BlockJob& job, const int8_t* low, const uint8_t* lines, Sums& sums) {
+  // total (+)= scale * sum, for up to `rows` rows
+  template <bool First>
+  static inline __attribute__((always_inline)) void finish(Pending& p, int rows, int64_t stride) {
+    const auto as_bytes = [](const float* x) { return reinterpret_cast<const uint8_t*>(x); };
+    rows = std::min(rows, p.rows);
+    p.rows -= rows;
+    for (; rows > 0; --rows, p.next += kColumns, p.total += stride) {
+#pragma GCC unroll 2
+      for (int64_t c = 0; c < kColumns; c += kPanelRows) {
+        const typename V::F before = First ? V::splat(0) : V::load_float(as_bytes(p.total + c));
+        const typename V::F scale = V::load_float(as_bytes(p.scale + c));
+        V::store(p.total + c, V::add_product(before, scale, V::to_float(V::load_sums(p.next + c))));
+      }
+    }
+  }
+
+  template <bool High, bool First>
+  static void multiply(const BlockJob& job, const int8_t* low, const uint8_t* lines,
+                       Pending& before, Pending& now) {
     const int8_t* high = low + job.tile_stride;
     const uint8_t* next_lines = lines + job.k_tiles * kTile;
+    const auto rows_a_step = static_cast<int>((before.rows + job.k_tiles - 1) / job.k_tiles);
     T::template zero<0>();
     T::template zero<1>();
     if (High) T::template zero<2>();
@@ -32,63 +61,50 @@ struct AmxBlock {
     for (int64_t t = 0; t < job.k_tiles; ++t) {
       T::template load<6>(lines + t * kTile, kTileBytes);
       T::template load<4>(low + t * kTile, kTileBytes);
-      T::template dot<0, 4, 6, true, false>();
+      T::template dot<0, 4, 6, true>();
       if (High) {
         T::template load<5>(high + t * kTile, kTileBytes);
-        T::template dot<2, 5, 6, true, false>();
+        T::template dot<2, 5, 6, true>();
       }
       T::template load<7>(next_lines + t * kTile, kTileBytes);
-      T::template dot<1, 4, 7, true, false>();
-      if (High) T::template dot<3, 5, 7, true, false>();
+      T::template dot<1, 4, 7, true>();
+      if (High) T::template dot<3, 5, 7, true>();
+      finish<First>(before, rows_a_step, job.total_stride);
     }
-    T::template store<0>(sums.tile[0], kTileBytes);
-    T::template store<1>(sums.tile[1], kTileBytes);
-    if (High) T::template store<2>(sums.tile[2], kTileBytes);
-    if (High) T::template store<3>(sums.tile[3], kTileBytes);
+    T::template store<0>(now.sums, kSumBytes);
+    T::template store<1>(now.sums + kPanelRows, kSumBytes);
+    if (High) T::template store<2>(now.sums + kTileRows * kColumns, kSumBytes);
+    if (High) T::template store<3>(now.sums + kTileRows * kColumns + kPanelRows, kSumBytes);
   }
 
-  // total (+)= scale * (sum + start)
-  static void finish(const BlockJob& job, const Sums& sums, int64_t row, int64_t panel,
-                     int halves) {
-    for (int p = 0; p < 2; ++p) {
-      const typename V::F scale =
-          V::load_float(reinterpret_cast<const uint8_t*>(job.scale + (panel + p) * kPanelRows));
-      for (int64_t r = 0; r < halves * kTileRows; ++r) {
-        const int32_t* sum = sums.tile[r / kTileRows * 2 + p] + r % kTileRows * kPanelRows;
-        float* total = job.total + (row + r) * job.total_stride + (panel + p) * kPanelRows;
-        const typename V::F value = V::to_float(V::add(V::load_sums(sum), job.start[row + r]));
-        const typename V::F before =
-            job.first ? V::splat(0) : V::load_float(reinterpret_cast<const uint8_t*>(total));
-        V::store(total, V::add_product(before, scale, value));
-      }
-    }
-  }
-
+  template <bool First>
   static void run(const BlockJob& job) {
     TileConfig config;
     for (int tile = 0; tile < 8; ++tile) config.set(tile, kTileRows, kTileBytes);
     T::configure(config);
-    // Sums stored by a tile instruction reach a vector load only through the cache. So they are
-    // finished while the next ones are being computed.
-    Sums sums[2];
-    struct {
-      int64_t row, panel;
-      int halves = 0;
-    } before;
+    Pending pending[2];
     int turn = 0;
     for (int64_t panel = 0; panel < job.panels; panel += 2) {
       const uint8_t* lines = job.lines + panel * job.k_tiles * kTile;
       for (int64_t tile = 0; tile < job.row_tiles; tile += 2, turn ^= 1) {
         const bool high = tile + 1 < job.row_tiles;
         const int8_t* low = job.tiles + tile * job.tile_stride;
-        high ? multiply<true>(job, low, lines, sums[turn])
-             : multiply<false>(job, low, lines, sums[turn]);
-        if (before.halves > 0) finish(job, sums[turn ^ 1], before.row, before.panel, before.halves);
-        before = {tile * kTileRows, panel, high ? 2 : 1};
+        Pending& now = pending[turn];
+        high ? multiply<true, First>(job, low, lines, pending[turn ^ 1], now)
+             : multiply<false, First>(job, low, lines, pending[turn ^ 1], now);
+        now.next = now.sums;
+        now.scale = job.scale + panel * kPanelRows;
+        now.total = job.total + tile * kTileRows * job.total_stride + panel * kPanelRows;
+        now.rows = static_cast<int>((high ? 2 : 1) * kTileRows);
       }
     }
-    if (before.halves > 0) finish(job, sums[turn ^ 1], before.row, before.panel, before.halves);
+    Pending& last = pending[turn ^ 1];
+    finish<First>(last, last.rows, job.total_stride);
     T::release();
+  }
+
+  static void run(const BlockJob& job) {
+    job.first ? run<true>(job) : run<false>(job);
   }
 };
 

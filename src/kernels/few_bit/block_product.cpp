@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <vector>
 
-#include "base/huge_buffer.h"
 #include "kernels/few_bit/activations.h"
 
 namespace fewbit::few_bit {
@@ -20,7 +19,7 @@ constexpr int64_t kPanelsTogether = 8;
 
 // What one thread works in.
 struct Workspace {
-  Tensor lines = huge_bytes(kPanelsTogether * kTilesPerBlock * kTile);
+  std::vector<uint8_t> lines = std::vector<uint8_t>(kPanelsTogether * kTilesPerBlock * kTile);
   std::vector<float> total =
       std::vector<float>(kRowTilesTogether * kTileRows * kPanelsTogether * kPanelRows);
   std::vector<float> scale = std::vector<float>(kPanelsTogether * kPanelRows);
@@ -37,7 +36,7 @@ class BlockProduct {
     BlockJob job;
     job.tile_stride = tiles_.tile_stride();
     job.row_tiles = row_tiles;
-    job.lines = work.lines.data<uint8_t>();
+    job.lines = work.lines.data();
     job.panels = (count + 1) / 2 * 2;
     job.scale = work.scale.data();
     job.total = work.total.data();
@@ -62,7 +61,8 @@ class BlockProduct {
       job.chunk = k_tile * kChunksPerTile;
       // What is beyond the last chunk meets activations of 0.
       job.chunks = std::min(k_tiles * kChunksPerTile, panels_.layout.width() / kChunk - job.chunk);
-      job.lines = work.lines.data<uint8_t>() + i * k_tiles * kTile;
+      job.zero = row_.byte_zero;
+      job.lines = work.lines.data() + i * k_tiles * kTile;
       job.scale = work.scale.data() + i * kPanelRows;
       row_.expand(job);
     }
@@ -73,16 +73,14 @@ class BlockProduct {
               int64_t stride) const {
     const int64_t n = p * kPanelRows;
     const int64_t columns = std::min(count * kPanelRows, panels_.n - n);
-    const float* unit = panels_.row_unit.data() + n;
     const int64_t rows = std::min(kRowTilesTogether * kTileRows, call_.m - first_row);
     for (int64_t r = 0; r < rows; ++r) {
-      const float* total = work.total.data() + r * stride;
-      const float scale = tiles_.scale(first_row + r);
-      float* y = call_.y + (first_row + r) * call_.y_stride + n;
-      for (int64_t i = 0; i < columns; ++i) y[i] = total[i] * unit[i] * scale;
-      if (bias_.empty()) continue;
-      const float* bias = bias_.data() + n;
-      for (int64_t i = 0; i < columns; ++i) y[i] += bias[i];
+      row_.finish({.total = work.total.data() + r * stride,
+                   .unit = panels_.row_unit.data() + n,
+                   .bias = bias_.empty() ? nullptr : bias_.data() + n,
+                   .scale = tiles_.scale(first_row + r),
+                   .count = columns,
+                   .y = call_.y + (first_row + r) * call_.y_stride + n});
     }
   }
 
@@ -101,7 +99,10 @@ bool takes_blocks(const Layout& layout, int64_t m) {
 
 void run_blocks(const Row& row, const Panels& panels, std::span<const float> bias,
                 const FewBitCall& call, int threads) {
-  ActivationTiles tiles(panels, call.m);
+  // Kept by the threads that multiply: memory fresh from the system costs as much as a product.
+  static thread_local ActivationTiles kept_tiles;
+  ActivationTiles& tiles = kept_tiles;
+  tiles.reset(row, panels, call.m);
   // Each thread should have several turns.
   int64_t together = kPanelsTogether;
   while (together > 2 && panels.count() < 4 * threads * together) together /= 2;
@@ -110,7 +111,7 @@ void run_blocks(const Row& row, const Panels& panels, std::span<const float> bia
   {
 #pragma omp for schedule(static)
     for (int64_t m = 0; m < call.m; ++m) tiles.set(m, call.x + m * call.x_stride);
-    Workspace work;
+    static thread_local Workspace work;
 #pragma omp for schedule(dynamic)
     for (int64_t p = 0; p < panels.count(); p += together) {
       const int64_t count = std::min(together, panels.count() - p);

@@ -2,12 +2,12 @@
 // From panels to bytes under one scale a row, over a vector policy V (vec_*.h). For rows_*.cpp.
 //
 // Within a group w / scale' = (scale / scale') * level + offset / scale' is one multiply-add, done
-// for the 16 lanes at once on pairs of 16-bit numbers (VPMADDWD), with the rounding and the 128
-// that make it an unsigned byte in the addend:
+// for the 16 lanes at once on pairs of 16-bit numbers (VPMADDWD), with the rounding and the zero of
+// the bytes (128 for unsigned ones, else 0) in the addend:
 //
-//   level * factor + 2^a * addend = 2^s (w / scale' + 128 + 1/2),  then shifted right by s
+//   level * factor + 2^a * addend = 2^s (w / scale' + zero + 1/2),  then shifted right by s
 //
-//   factor = rne(2^s scale / scale'),  addend = rne(2^(s - a) (offset / scale' + 128 + 1/2))
+//   factor = rne(2^s scale / scale'),  addend = rne(2^(s - a) (offset / scale' + zero + 1/2))
 //
 // s is as large as the largest factor allows: scale / scale' <= 2 * 127 / (2^bits - 1), with a
 // table of bytes (the largest of which is above 63) at most 2. Where a row has one scale and
@@ -70,12 +70,14 @@ struct Expander {
 
   // Pairs (factor, addend) of a group.
   static inline __attribute__((always_inline)) typename V::I pairs(const Group& g,
-                                                                   typename V::F inverse) {
+                                                                   typename V::F inverse,
+                                                                   int zero) {
     constexpr float kOne = 1 << kShift;
     constexpr float kAddendOne = 1 << (kShift - kAddendShift);
     const typename V::F factor = V::scale(V::multiply(g.scale, inverse), kOne);
-    const typename V::F addend = V::add_product(
-        V::splat(128.5F * kAddendOne), V::multiply(g.offset, inverse), V::splat(kAddendOne));
+    const typename V::F addend =
+        V::add_product(V::splat((static_cast<float>(zero) + 0.5F) * kAddendOne),
+                       V::multiply(g.offset, inverse), V::splat(kAddendOne));
     return V::pair_of(V::round(factor), V::round(addend));
   }
 
@@ -108,7 +110,7 @@ struct Expander {
     const Layout& l = *job.layout;
     V::store(job.scale, load(l, scales_of(l, job.panel, job.chunk)).scale);
     uint8_t* out = job.lines;
-    const int add = 128 - l.zero;
+    const int add = job.zero - l.zero;
     for (int64_t c = job.chunk; c < job.chunk + job.chunks; ++c, out += 512) {
       const uint8_t* codes = codes_of(l, job.panel, c);
       exact_line<0>(codes, levels, add, out);
@@ -148,12 +150,13 @@ struct Expander {
     for (int64_t c = job.chunk; c < end; ++c, out += 512) {
       const uint8_t* scales = scales_of(l, job.panel, c);
       const uint8_t* codes = codes_of(l, job.panel, c);
-      typename V::I group = pairs(load(l, scales), inverse);
+      typename V::I group = pairs(load(l, scales), inverse, job.zero);
       line<0>(codes, levels, group, out);
       line<1>(codes, levels, group, out);
       line<2>(codes, levels, group, out);
       line<3>(codes, levels, group, out);
-      if (l.chunks_per_group == 0) group = pairs(load(l, scales + l.vector_bytes()), inverse);
+      if (l.chunks_per_group == 0)
+        group = pairs(load(l, scales + l.vector_bytes()), inverse, job.zero);
       line<4>(codes, levels, group, out);
       line<5>(codes, levels, group, out);
       line<6>(codes, levels, group, out);

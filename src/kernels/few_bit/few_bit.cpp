@@ -108,7 +108,10 @@ void run_panels(const FewBitGemm::Impl& impl, const few_bit::Activations& x, int
 // Few rows of activations: panel by panel, straight from memory.
 void run_rows(const FewBitGemm::Impl& impl, const FewBitCall& call, int threads) {
   const Panels& panels = impl.panels;
-  few_bit::ActivationRows rows(panels, impl.activations, call.m);
+  // Kept by the calling thread from one product to the next.
+  static thread_local few_bit::ActivationRows kept_rows;
+  few_bit::ActivationRows& rows = kept_rows;
+  rows.reset(*impl.row, panels, impl.activations, call.m);
   // Panels that stay in the second-level cache while all rows of x pass.
   constexpr int64_t kBlockBytes = int64_t{256} << 10;
   const int64_t block = call.m <= kMaxRows

@@ -59,8 +59,9 @@ struct ExpandJob {
   const uint8_t* panel = nullptr;
   int64_t chunk = 0;
   int64_t chunks = 0;
-  uint8_t* lines =
-      nullptr;             ///< 8 of 64 bytes for each chunk: 128 + w / scale, as panels.h has them
+  int zero = 0;  ///< of the bytes: 128 for unsigned ones, 0 for signed ones
+  /// 8 of 64 bytes for each chunk: zero + w / scale, as panels.h has them.
+  uint8_t* lines = nullptr;
   float* scale = nullptr;  ///< [16]
 };
 
@@ -74,21 +75,46 @@ struct BlockJob {
   int64_t row_tiles = 0;           ///< of 16 rows
   const uint8_t* lines = nullptr;  ///< panels, k_tiles * 1024 bytes apart
   int64_t panels = 0;              ///< an even number
-  const int32_t* start = nullptr;  ///< [16 * row_tiles]: -128 * sum of the activations
+  const int32_t* start = nullptr;  ///< [16 * row_tiles]: -zero * sum of the activations
   const float* scale = nullptr;    ///< [16 * panels]
   float* total = nullptr;          ///< [16 * row_tiles, 16 * panels]
   int64_t total_stride = 0;
   bool first = true;  ///< total = ..., else total += ...
 };
 
+/// x * inverse, rounded to the nearest even, in pieces.
+struct RoundJob {
+  const float* x = nullptr;
+  int64_t count = 0;
+  float inverse = 0;  ///< |x * inverse| <= 127 + rounding
+  int64_t piece = 0;  ///< elements; the last is filled up with zeros
+  int64_t piece_stride = 0;
+  int8_t* q = nullptr;      ///< pieces piece_stride apart
+  int32_t* sums = nullptr;  ///< of each piece
+};
+
+/// y = total * unit * scale + bias
+struct FinishJob {
+  const float* total = nullptr;
+  const float* unit = nullptr;
+  const float* bias = nullptr;  ///< may be null
+  float scale = 0;
+  int64_t count = 0;
+  float* y = nullptr;
+};
+
 struct Row {
   Isa isa;
   std::string_view label;
   bool emulated;
+  int byte_zero;  ///< of expanded weights, as block wants them
   void (*run)(const PanelJob& job);
   void (*run_float)(const PanelJob& job);
   void (*expand)(const ExpandJob& job);
   void (*block)(const BlockJob& job);
+  uint32_t (*largest_bits)(const float* x, int64_t count);  ///< of magnitudes
+  void (*round)(const RoundJob& job);
+  void (*finish)(const FinishJob& job);
 };
 
 std::span<const Row* const> all_rows();

@@ -11,16 +11,21 @@
 #include "kernels/few_bit/block_kernel.h"
 #include "kernels/few_bit/expand_kernel.h"
 #include "kernels/few_bit/panel_kernel.h"
+#include "kernels/few_bit/row_kernel.h"
 
 namespace fewbit::few_bit {
 
 const Row kAvx2Row = {.isa = Isa::kAvx2,
                       .label = "avx2",
                       .emulated = false,
+                      .byte_zero = 128,
                       .run = run_panels<Vec256>,
                       .run_float = run_float_panels<Vec256>,
                       .expand = expand<Vec256>,
-                      .block = block<Vec256>};
+                      .block = block<Vec256>,
+                      .largest_bits = largest_bits,
+                      .round = round_to_bytes,
+                      .finish = finish_row};
 
 }  // namespace fewbit::few_bit
 

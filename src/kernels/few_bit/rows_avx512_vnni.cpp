@@ -16,24 +16,33 @@
 #include "kernels/few_bit/block_kernel.h"
 #include "kernels/few_bit/expand_kernel.h"
 #include "kernels/few_bit/panel_kernel.h"
+#include "kernels/few_bit/row_kernel.h"
 
 namespace fewbit::few_bit {
 
 const Row kAvx512VnniRow = {.isa = Isa::kAvx512Vnni,
                             .label = "avx512_vnni",
                             .emulated = false,
+                            .byte_zero = 128,
                             .run = run_panels<VecAvx512>,
                             .run_float = run_float_panels<VecAvx512>,
                             .expand = expand<VecAvx512>,
-                            .block = block<VecAvx512>};
+                            .block = block<VecAvx512>,
+                            .largest_bits = largest_bits,
+                            .round = round_to_bytes,
+                            .finish = finish_row};
 
 const Row kAmxRow = {.isa = Isa::kAmx,
                      .label = "amx",
                      .emulated = false,
+                     .byte_zero = 0,
                      .run = run_panels<VecAvx512>,
                      .run_float = run_float_panels<VecAvx512>,
                      .expand = expand<VecAvx512>,
-                     .block = amx_block};
+                     .block = amx_block,
+                     .largest_bits = largest_bits,
+                     .round = round_to_bytes,
+                     .finish = finish_row};
 
 }  // namespace fewbit::few_bit
 
