@@ -12,16 +12,21 @@
 #include "kernels/few_bit/block_kernel.h"
 #include "kernels/few_bit/expand_kernel.h"
 #include "kernels/few_bit/panel_kernel.h"
+#include "kernels/few_bit/row_kernel.h"
 
 namespace fewbit::few_bit {
 
 const Row kNeonI8mmRow = {.isa = Isa::kNeonI8mm,
                           .label = "neon_i8mm",
                           .emulated = false,
+                          .byte_zero = 0,
                           .run = run_panels<VecNeon>,
                           .run_float = run_float_panels<VecNeon>,
                           .expand = expand<VecNeon>,
-                          .block = block<VecNeon>};
+                          .block = block<VecNeonBytes>,
+                          .largest_bits = largest_bits,
+                          .round = round_to_bytes,
+                          .finish = finish_row};
 
 }  // namespace fewbit::few_bit
 

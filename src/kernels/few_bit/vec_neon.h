@@ -15,7 +15,9 @@ namespace {
 #define FEWBIT_INLINE static inline __attribute__((always_inline))
 
 struct VecNeon {
-  static constexpr bool kRowByRow = false;
+  // Sums of several rows, and codes, are more than 32 registers: four rows together took as many
+  // instructions as one after the other.
+  static constexpr bool kRowByRow = true;
   // Members, not arrays: those would go through memory.
   template <class R>
   struct Four {
@@ -234,6 +236,16 @@ struct VecNeon {
   }
   FEWBIT_INLINE void prefetch(const uint8_t* p, int64_t bytes) {
     for (int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(p + i);
+  }
+};
+
+// Expanded weights are signed bytes here (Row::byte_zero = 0), which SDOT takes as they are.
+struct VecNeonBytes : VecNeon {
+  template <int Bits>
+  FEWBIT_INLINE I dp(I sum, W w, const int8_t* x) {
+    const int8x16_t all = four_to_all(x);
+    return {vdotq_s32(sum.a, signed_bytes(w.a), all), vdotq_s32(sum.b, signed_bytes(w.b), all),
+            vdotq_s32(sum.c, signed_bytes(w.c), all), vdotq_s32(sum.d, signed_bytes(w.d), all)};
   }
 };
 
