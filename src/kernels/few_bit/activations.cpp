@@ -5,12 +5,13 @@
 #include <limits>
 #include <numeric>
 
+#include "base/huge_buffer.h"
+
 namespace fewbit::few_bit {
 namespace {
 
 constexpr int64_t kTileK = kTileBytes;  // one byte each
 constexpr int64_t kTile = kTileRows * kTileBytes;
-constexpr int64_t kTilesPerBlock = kBlockDepth / kTileK;
 
 // What x is divided by, and its inverse; both 0 for a row too small to matter.
 struct RowScale {
@@ -110,29 +111,29 @@ void ActivationTiles::reset(const Row& kernels, const Panels& panels, int64_t m)
   k_ = panels.k;
   row_tiles_ = (m + kTileRows - 1) / kTileRows;
   k_tiles_ = (panels.layout.width() + kTileK - 1) / kTileK;
-  const int64_t blocks = (k_tiles_ + kTilesPerBlock - 1) / kTilesPerBlock;
-  q_.resize(static_cast<size_t>(row_tiles_ * tile_stride()));
-  start_.resize(static_cast<size_t>(blocks * row_tiles_ * kTileRows));
+  const int64_t bytes = row_tiles_ * k_tiles_ * kTile;
+  if (q_.bytes() < bytes) q_ = huge_bytes(bytes);
+  start_.resize(static_cast<size_t>(blocks() * row_tiles_ * kTileRows));
   scale_.resize(static_cast<size_t>(m));
-  // Rows that fill up the last tile, and k beyond the last activation, are zeros.
-  if (m % kTileRows != 0) std::fill(q_.end() - tile_stride(), q_.end(), int8_t{0});
+  // Rows that fill up the last tiles are zeros.
+  for (int64_t b = 0; b < blocks() && m % kTileRows != 0; ++b) {
+    std::fill_n(tile_at(b, row_tiles_ - 1), tile_stride(b), int8_t{0});
+  }
 }
 
 void ActivationTiles::set(int64_t row, const float* x) {
   const RowScale scale = row_scale(kernels_->largest_bits(x, k_));
   scale_[static_cast<size_t>(row)] = scale.scale;
-  int8_t* q = q_.data() + row / kTileRows * tile_stride() + row % kTileRows * kTileBytes;
-  for (int64_t t = 0; t < k_tiles_; t += kTilesPerBlock) {
+  for (int64_t b = 0; b < blocks(); ++b) {
+    int8_t* q = tile_at(b, row / kTileRows) + row % kTileRows * kTileBytes;
     int32_t sums[kTilesPerBlock] = {};
-    const int64_t count = std::clamp<int64_t>(k_ - t * kTileK, 0, kBlockDepth);
-    round_pieces(*kernels_, x + t * kTileK, count, scale.inverse, kTileK, kTile, q + t * kTile,
-                 sums);
+    const int64_t count = std::clamp<int64_t>(k_ - b * kBlockDepth, 0, kBlockDepth);
+    round_pieces(*kernels_, x + b * kBlockDepth, count, scale.inverse, kTileK, kTile, q, sums);
     // Weights may fill up more k than a tile has.
-    for (int64_t u = t + (count + kTileK - 1) / kTileK; u < std::min(t + kTilesPerBlock, k_tiles_);
-         ++u) {
-      std::fill_n(q + u * kTile, kTileK, int8_t{0});
+    for (int64_t t = (count + kTileK - 1) / kTileK; t < tiles_in(b); ++t) {
+      std::fill_n(q + t * kTile, kTileK, int8_t{0});
     }
-    start_[static_cast<size_t>(t / kTilesPerBlock * row_tiles_ * kTileRows + row)] =
+    start_[static_cast<size_t>(b * row_tiles_ * kTileRows + row)] =
         -kernels_->byte_zero * std::accumulate(sums, sums + kTilesPerBlock, 0);
   }
 }

@@ -18,6 +18,7 @@ namespace {
 template <class T, class V>
 struct AmxBlock {
   static constexpr int64_t kTile = kTileRows * kTileBytes;
+  static constexpr int64_t kLineBytes = 64;
   static constexpr int64_t kColumns = 2 * kPanelRows;
   static constexpr int64_t kSumBytes = kColumns * sizeof(int32_t);
 
@@ -48,9 +49,27 @@ struct AmxBlock {
     }
   }
 
+  // Asks for the tiles of the next job, which lie in one piece, a few lines for every 64 k.
+  struct Fetcher {
+    const int8_t* at;
+    int64_t lines, step;
+
+    explicit Fetcher(const BlockJob& job)
+        : at(job.next_tiles), lines(job.row_tiles * job.k_tiles * kTile / kLineBytes) {
+      const int64_t steps = job.panels / 2 * ((job.row_tiles + 1) / 2) * job.k_tiles;
+      step = (lines + steps - 1) / steps;
+    }
+    inline __attribute__((always_inline)) void operator()() {
+      for (int64_t i = std::min(step, lines); i > 0; --i, at += kLineBytes) {
+        __builtin_prefetch(at, 0, 2);
+      }
+      lines -= std::min(step, lines);
+    }
+  };
+
   template <bool High, bool First>
   static void multiply(const BlockJob& job, const int8_t* low, const uint8_t* lines,
-                       Pending& before, Pending& now) {
+                       Pending& before, Pending& now, Fetcher& fetch) {
     const int8_t* high = low + job.tile_stride;
     const uint8_t* next_lines = lines + job.k_tiles * kTile;
     const auto rows_a_step = static_cast<int>((before.rows + job.k_tiles - 1) / job.k_tiles);
@@ -69,6 +88,7 @@ struct AmxBlock {
       T::template load<7>(next_lines + t * kTile, kTileBytes);
       T::template dot<1, 4, 7, true>();
       if (High) T::template dot<3, 5, 7, true>();
+      fetch();
       finish<First>(before, rows_a_step, job.total_stride);
     }
     T::template store<0>(now.sums, kSumBytes);
@@ -82,6 +102,7 @@ struct AmxBlock {
     TileConfig config;
     for (int tile = 0; tile < 8; ++tile) config.set(tile, kTileRows, kTileBytes);
     T::configure(config);
+    Fetcher fetch(job);
     Pending pending[2];
     int turn = 0;
     for (int64_t panel = 0; panel < job.panels; panel += 2) {
@@ -90,8 +111,8 @@ struct AmxBlock {
         const bool high = tile + 1 < job.row_tiles;
         const int8_t* low = job.tiles + tile * job.tile_stride;
         Pending& now = pending[turn];
-        high ? multiply<true, First>(job, low, lines, pending[turn ^ 1], now)
-             : multiply<false, First>(job, low, lines, pending[turn ^ 1], now);
+        high ? multiply<true, First>(job, low, lines, pending[turn ^ 1], now, fetch)
+             : multiply<false, First>(job, low, lines, pending[turn ^ 1], now, fetch);
         now.next = now.sums;
         now.scale = job.scale + panel * kPanelRows;
         now.total = job.total + tile * kTileRows * job.total_stride + panel * kPanelRows;

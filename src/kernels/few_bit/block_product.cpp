@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "base/huge_buffer.h"
 #include "kernels/few_bit/activations.h"
 
 namespace fewbit::few_bit {
@@ -11,18 +12,23 @@ namespace {
 constexpr int64_t kBlockRows = 16;
 constexpr int64_t kTile = kTileRows * kTileBytes;
 constexpr int64_t kChunksPerTile = 2;  // of k
-constexpr int64_t kTilesPerBlock = kBlockDepth / 64;
-// Sums of this many rows and panels (256 KiB), bytes of expanded weights (128 KiB) and activations
-// (512 KiB) share a second-level cache.
+// Sums of this many rows and panels (512 KiB), bytes of expanded weights (256 KiB) and activations
+// (512 KiB) share a second-level cache; activations come from the third, once for these panels.
 constexpr int64_t kRowTilesTogether = 32;
-constexpr int64_t kPanelsTogether = 8;
+constexpr int64_t kPanelsTogether = 16;
 
 // What one thread works in.
 struct Workspace {
-  std::vector<uint8_t> lines = std::vector<uint8_t>(kPanelsTogether * kTilesPerBlock * kTile);
-  std::vector<float> total =
-      std::vector<float>(kRowTilesTogether * kTileRows * kPanelsTogether * kPanelRows);
-  std::vector<float> scale = std::vector<float>(kPanelsTogether * kPanelRows);
+  static constexpr int64_t kLineBytes = kPanelsTogether * kTilesPerBlock * kTile;
+  static constexpr int64_t kTotalBytes =
+      kRowTilesTogether * kTileRows * kPanelsTogether * kPanelRows * int64_t{sizeof(float)};
+  static constexpr int64_t kScaleBytes = kPanelsTogether * kPanelRows * int64_t{sizeof(float)};
+  // On one huge page.
+  Tensor memory = huge_bytes(std::max(kLineBytes + kTotalBytes + kScaleBytes, int64_t{2} << 20));
+
+  uint8_t* lines() { return memory.data<uint8_t>(); }
+  float* total() { return reinterpret_cast<float*>(lines() + kLineBytes); }
+  float* scale() { return reinterpret_cast<float*>(lines() + kLineBytes + kTotalBytes); }
 };
 
 class BlockProduct {
@@ -34,18 +40,19 @@ class BlockProduct {
   // Panels [p, p + count), rows of tiles [tile, tile + row_tiles).
   void run(int64_t p, int64_t count, int64_t tile, int64_t row_tiles, Workspace& work) const {
     BlockJob job;
-    job.tile_stride = tiles_.tile_stride();
     job.row_tiles = row_tiles;
-    job.lines = work.lines.data();
+    job.lines = work.lines();
     job.panels = (count + 1) / 2 * 2;
-    job.scale = work.scale.data();
-    job.total = work.total.data();
+    job.scale = work.scale();
+    job.total = work.total();
     job.total_stride = job.panels * kPanelRows;
-    for (int64_t t = 0; t < tiles_.k_tiles(); t += kTilesPerBlock) {
-      job.k_tiles = std::min(kTilesPerBlock, tiles_.k_tiles() - t);
-      expand(p, count, t, job.k_tiles, work);
-      job.tiles = tiles_.tiles(tile, t);
-      job.start = tiles_.start(t / kTilesPerBlock) + tile * kTileRows;
+    for (int64_t b = 0; b < tiles_.blocks(); ++b) {
+      job.k_tiles = tiles_.tiles_in(b);
+      expand(p, count, b * kTilesPerBlock, job.k_tiles, work);
+      job.tile_stride = tiles_.tile_stride(b);
+      job.tiles = tiles_.tiles(b, tile);
+      job.next_tiles = tiles_.tiles((b + 1) % tiles_.blocks(), tile);
+      job.start = tiles_.start(b) + tile * kTileRows;
       row_.block(job);
       job.first = false;
     }
@@ -62,20 +69,21 @@ class BlockProduct {
       // What is beyond the last chunk meets activations of 0.
       job.chunks = std::min(k_tiles * kChunksPerTile, panels_.layout.width() / kChunk - job.chunk);
       job.zero = row_.byte_zero;
-      job.lines = work.lines.data() + i * k_tiles * kTile;
-      job.scale = work.scale.data() + i * kPanelRows;
+      job.lines = work.lines() + i * k_tiles * kTile;
+      const int64_t block = k_tile / kTilesPerBlock;
+      job.scale = panels_.block_scale.data() + ((p + i) * panels_.blocks() + block) * kPanelRows;
+      std::copy_n(job.scale, kPanelRows, work.scale() + i * kPanelRows);
       row_.expand(job);
     }
   }
 
   // y = total * row unit * scale of the activations + bias
-  void finish(int64_t p, int64_t count, int64_t first_row, const Workspace& work,
-              int64_t stride) const {
+  void finish(int64_t p, int64_t count, int64_t first_row, Workspace& work, int64_t stride) const {
     const int64_t n = p * kPanelRows;
     const int64_t columns = std::min(count * kPanelRows, panels_.n - n);
     const int64_t rows = std::min(kRowTilesTogether * kTileRows, call_.m - first_row);
     for (int64_t r = 0; r < rows; ++r) {
-      row_.finish({.total = work.total.data() + r * stride,
+      row_.finish({.total = work.total() + r * stride,
                    .unit = panels_.row_unit.data() + n,
                    .bias = bias_.empty() ? nullptr : bias_.data() + n,
                    .scale = tiles_.scale(first_row + r),

@@ -1,9 +1,15 @@
 #pragma once
 // From panels to bytes under one scale a row, over a vector policy V (vec_*.h). For rows_*.cpp.
 //
-// Within a group w / scale' = (scale / scale') * level + offset / scale' is one multiply-add, done
-// for the 16 lanes at once on pairs of 16-bit numbers (VPMADDWD), with the rounding and the zero of
-// the bytes (128 for unsigned ones, else 0) in the addend:
+// Where offset = -zero * scale, w / scale' = (scale / scale') * (level - zero): a product of 16-bit
+// numbers that rounds and keeps the high half (VPMULHRSW),
+//
+//   (level - zero) * 2^p  times  rne(2^(15 - p) scale / scale'),  over 2^15
+//
+// with p = 8 for codes, so that bytes only need to be shifted (an error of up to 15 / 256 of a
+// step), and 2 for a table of bytes. With offsets of their own, it is one multiply-add, done for
+// the 16 lanes at once on pairs of 16-bit numbers (VPMADDWD), with the rounding and the zero of the
+// bytes (128 for unsigned ones, else 0) in the addend:
 //
 //   level * factor + 2^a * addend = 2^s (w / scale' + zero + 1/2),  then shifted right by s
 //
@@ -32,6 +38,8 @@ struct Expander {
   static constexpr int kShift = Table ? 13 : shift_for((1 << Bits) - 1);
   static constexpr int kAddendShift = std::max(kShift - 7, 0);
 
+  static constexpr int64_t kAhead = 2048;  // bytes, of weights in memory
+
   struct Group {
     typename V::F scale, offset;
   };
@@ -53,21 +61,6 @@ struct Expander {
            c % l.chunks_per_group * l.chunk_bytes();
   }
 
-  static float highest_level(const Layout& l) {
-    if (!Table) return static_cast<float>((1 << Bits) - 1);
-    uint8_t highest = 0;
-    for (int i = 0; i < 1 << Bits; ++i) {
-      highest = std::max(highest, l.byte_levels[static_cast<size_t>(i)]);
-    }
-    return highest;
-  }
-
-  // The largest magnitude that a code of a group can name.
-  static inline __attribute__((always_inline)) typename V::F largest(const Group& g,
-                                                                     typename V::F highest) {
-    return V::max(V::magnitude(g.offset), V::magnitude(V::add_product(g.offset, g.scale, highest)));
-  }
-
   // Pairs (factor, addend) of a group.
   static inline __attribute__((always_inline)) typename V::I pairs(const Group& g,
                                                                    typename V::F inverse,
@@ -79,6 +72,28 @@ struct Expander {
         V::add_product(V::splat((static_cast<float>(zero) + 0.5F) * kAddendOne),
                        V::multiply(g.offset, inverse), V::splat(kAddendOne));
     return V::pair_of(V::round(factor), V::round(addend));
+  }
+
+  // Without offsets of their own.
+  static constexpr int kByteShift = Table ? 2 : 8;
+
+  static inline __attribute__((always_inline)) typename V::I factors(const Group& g,
+                                                                     typename V::F inverse) {
+    constexpr float kOne = 1 << (15 - kByteShift);
+    const typename V::I factor = V::round(V::scale(V::multiply(g.scale, inverse), kOne));
+    return V::pair_of(factor, factor);
+  }
+
+  template <int J>
+  static inline __attribute__((always_inline)) void scaled_line(const uint8_t* codes,
+                                                                typename V::W levels,
+                                                                int level_zero,
+                                                                typename V::I factors, int zero,
+                                                                uint8_t* out) {
+    typename V::W w = Lines<V, Bits>::template get<J>(codes);
+    if constexpr (Table) w = V::lookup(levels, w);
+    w = V::template scale_bytes<kByteShift>(V::add_to_bytes(w, -level_zero), factors);
+    V::store_line(out + 64 * J, V::add_to_bytes(w, zero));
   }
 
   template <int J>
@@ -108,7 +123,6 @@ struct Expander {
   }
   static void run_exact(const ExpandJob& job, typename V::W levels) {
     const Layout& l = *job.layout;
-    V::store(job.scale, load(l, scales_of(l, job.panel, job.chunk)).scale);
     uint8_t* out = job.lines;
     const int add = job.zero - l.zero;
     for (int64_t c = job.chunk; c < job.chunk + job.chunks; ++c, out += 512) {
@@ -128,28 +142,39 @@ struct Expander {
     const Layout& l = *job.layout;
     const typename V::W levels = Table ? V::byte_table(l.byte_levels.data()) : V::zero();
     if (l.expands_exactly()) return run_exact(job, levels);
-    const int64_t end = job.chunk + job.chunks;
-    const typename V::F highest = V::splat(highest_level(l));
-    typename V::F most = V::splat(0);
-    // In steps of groups; what is not finite must not get lost in a maximum.
-    typename V::F poison = V::splat(0);
-    const auto gather = [&](const uint8_t* scales) {
-      const typename V::F size = largest(load(l, scales), highest);
-      most = V::max(most, size);
-      poison = V::add_product(poison, size, V::splat(0));
-    };
-    const int64_t chunks_per_group = std::max<int64_t>(l.chunks_per_group, 1);
-    for (int64_t c = job.chunk; c < end; c += chunks_per_group - c % chunks_per_group) {
+    const typename V::F inverse =
+        V::inverse_or_zero(V::load_float(reinterpret_cast<const uint8_t*>(job.scale)));
+    l.offsets ? add_chunks(job, inverse, levels) : scale_chunks(job, inverse, levels);
+  }
+
+  static void scale_chunks(const ExpandJob& job, typename V::F inverse, typename V::W levels) {
+    const Layout& l = *job.layout;
+    uint8_t* out = job.lines;
+    for (int64_t c = job.chunk; c < job.chunk + job.chunks; ++c, out += 512) {
       const uint8_t* scales = scales_of(l, job.panel, c);
-      gather(scales);
-      if (l.chunks_per_group == 0) gather(scales + l.vector_bytes());
+      const uint8_t* codes = codes_of(l, job.panel, c);
+      V::prefetch(codes + kAhead, l.chunk_bytes());
+      typename V::I group = factors(load(l, scales), inverse);
+      scaled_line<0>(codes, levels, l.zero, group, job.zero, out);
+      scaled_line<1>(codes, levels, l.zero, group, job.zero, out);
+      scaled_line<2>(codes, levels, l.zero, group, job.zero, out);
+      scaled_line<3>(codes, levels, l.zero, group, job.zero, out);
+      if (l.chunks_per_group == 0) group = factors(load(l, scales + l.vector_bytes()), inverse);
+      scaled_line<4>(codes, levels, l.zero, group, job.zero, out);
+      scaled_line<5>(codes, levels, l.zero, group, job.zero, out);
+      scaled_line<6>(codes, levels, l.zero, group, job.zero, out);
+      scaled_line<7>(codes, levels, l.zero, group, job.zero, out);
     }
-    const typename V::F inverse = V::inverse_or_zero(V::scale(most, 1.0F / 127));
-    V::store(job.scale, V::add_product(poison, most, V::splat(1.0F / 127)));
+  }
+
+  static void add_chunks(const ExpandJob& job, typename V::F inverse, typename V::W levels) {
+    const Layout& l = *job.layout;
+    const int64_t end = job.chunk + job.chunks;
     uint8_t* out = job.lines;
     for (int64_t c = job.chunk; c < end; ++c, out += 512) {
       const uint8_t* scales = scales_of(l, job.panel, c);
       const uint8_t* codes = codes_of(l, job.panel, c);
+      V::prefetch(codes + kAhead, l.chunk_bytes());
       typename V::I group = pairs(load(l, scales), inverse, job.zero);
       line<0>(codes, levels, group, out);
       line<1>(codes, levels, group, out);

@@ -20,7 +20,7 @@
 //
 // From kBlockRows rows on, weights of up to 4 bits are expanded to int8 once more, under one scale
 // for each row and each kBlockDepth k, so that sums run over all of these k in int32 (AMX tiles
-// where the processor has them). This rounds a weight by at most 1/254 + 2^-12 of the largest that
+// where the processor has them). This rounds a weight by at most 1/254 + 2^-10 of the largest that
 // the codes of its row can name within these k, an eighth of what 4 bits have rounded off. Where
 // one scale holds for a whole row and levels are integers, nothing is rounded.
 //

@@ -53,7 +53,7 @@ struct PanelJob {
   int64_t y_stride = 0;
 };
 
-/// A panel's chunks [chunk, chunk + chunks) under one scale for each of its rows.
+/// A panel's chunks [chunk, chunk + chunks) as bytes under one scale for each of its rows.
 struct ExpandJob {
   const Layout* layout = nullptr;
   const uint8_t* panel = nullptr;
@@ -62,17 +62,20 @@ struct ExpandJob {
   int zero = 0;  ///< of the bytes: 128 for unsigned ones, 0 for signed ones
   /// 8 of 64 bytes for each chunk: zero + w / scale, as panels.h has them.
   uint8_t* lines = nullptr;
-  float* scale = nullptr;  ///< [16]
+  const float* scale = nullptr;  ///< [16], of Panels::block_scale
 };
 
 /// Expanded panels times many rows of int8 activations, over some k.
 ///
-/// Activations lie in tiles of 16 rows of 64 bytes, 64 k: tiles of the same rows follow each other.
+/// Activations lie in tiles of 16 rows of 64 bytes, 64 k: tiles of the same rows follow each other,
+/// and rows do.
 struct BlockJob {
   const int8_t* tiles = nullptr;
-  int64_t tile_stride = 0;         ///< bytes from the tiles of 16 rows to those of the next
-  int64_t k_tiles = 0;             ///< of 64 k
-  int64_t row_tiles = 0;           ///< of 16 rows
+  int64_t tile_stride = 0;  ///< bytes from the tiles of 16 rows to those of the next
+  int64_t k_tiles = 0;      ///< of 64 k
+  int64_t row_tiles = 0;    ///< of 16 rows
+  /// Tiles that the next job reads, one after the other: to be asked for meanwhile.
+  const int8_t* next_tiles = nullptr;
   const uint8_t* lines = nullptr;  ///< panels, k_tiles * 1024 bytes apart
   int64_t panels = 0;              ///< an even number
   const int32_t* start = nullptr;  ///< [16 * row_tiles]: -zero * sum of the activations

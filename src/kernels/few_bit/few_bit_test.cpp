@@ -76,7 +76,7 @@ std::vector<double> allowed_rounding(const PackedMatrix& w, FewBitActivations ac
             most = std::max<double>(most, std::fabs(scales[h] * level + offsets[h]));
           }
         }
-        allowed += most * (1.0 / 254 + 0x1p-12);
+        allowed += most * (1.0 / 254 + 0x1p-10);
       }
       out.push_back(allowed);
     }

@@ -19,6 +19,8 @@ struct PanelSource {
   std::vector<float> scales, offsets;
 };
 
+constexpr float kLargestByte = 127;
+
 int64_t round_up(int64_t x, int64_t multiple) {
   return (x + multiple - 1) / multiple * multiple;
 }
@@ -41,9 +43,13 @@ class Packer {
     const int64_t steps = layout.chunks_per_group == 0 ? (layout.groups + 1) / 2 : layout.groups;
     layout.panel_bytes = steps * layout.step_bytes();
     panels_.bytes = huge_bytes(panels_.count() * layout.panel_bytes);
+    panels_.block_scale.resize(
+        static_cast<size_t>(panels_.count() * panels_.blocks() * kPanelRows));
 #pragma omp parallel for schedule(dynamic)
     for (int64_t p = 0; p < panels_.count(); ++p) {
-      write(unpack(p), panels_.bytes.data<uint8_t>() + p * layout.panel_bytes);
+      const PanelSource source = unpack(p);
+      write(source, panels_.bytes.data<uint8_t>() + p * layout.panel_bytes);
+      set_block_scales(source, panels_.block_scale.data() + p * panels_.blocks() * kPanelRows);
     }
     return std::move(panels_);
   }
@@ -122,6 +128,35 @@ class Packer {
       }
     }
     return s;
+  }
+
+  int highest_level() const {
+    const Layout& l = panels_.layout;
+    return l.table ? *std::max_element(l.byte_levels.begin(), l.byte_levels.end())
+                   : (1 << l.bits) - 1;
+  }
+
+  // Such that the largest magnitude that a code can name in a block is 127.
+  void set_block_scales(const PanelSource& s, float* out) const {
+    const Layout& l = panels_.layout;
+    const auto highest = static_cast<float>(highest_level());
+    for (int64_t begin = 0; begin < panels_.k; begin += kBlockDepth) {
+      const int64_t end = std::min(begin + kBlockDepth, panels_.k);
+      const int64_t last = (end - 1) / l.group_elems;
+      for (int64_t r = 0; r < kPanelRows; ++r) {
+        float most = 0;
+        for (int64_t g = begin / l.group_elems; g <= last; ++g) {
+          const float scale = s.scales[static_cast<size_t>(r * l.groups + g)];
+          const float offset = l.offsets ? s.offsets[static_cast<size_t>(r * l.groups + g)]
+                                         : -scale * static_cast<float>(l.zero);
+          const float size = std::max(std::fabs(offset), std::fabs(scale * highest + offset));
+          // What is not finite stays so.
+          most = std::isfinite(size) ? std::max(most, size) : size - size;
+          if (l.expands_exactly()) most = scale * kLargestByte;
+        }
+        *out++ = most / kLargestByte;
+      }
+    }
   }
 
   void write(const PanelSource& s, uint8_t* out) const {

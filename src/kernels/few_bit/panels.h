@@ -26,7 +26,8 @@
 namespace fewbit::few_bit {
 
 inline constexpr int64_t kPanelRows = 16;
-inline constexpr int64_t kChunk = 32;  ///< k
+inline constexpr int64_t kChunk = 32;         ///< k
+inline constexpr int64_t kBlockDepth = 1024;  ///< k that share a scale of expanded weights
 
 struct Layout {
   int bits = 0;
@@ -66,8 +67,11 @@ struct Panels {
   int64_t k = 0;
   Tensor bytes;                 ///< uint8: panels, one after the other
   std::vector<float> row_unit;  ///< [16 * count]: what multiplies all scales of a row
+  /// [count, blocks, 16]: of weights expanded to bytes, for each kBlockDepth k.
+  std::vector<float> block_scale;
 
   int64_t count() const { return (n + kPanelRows - 1) / kPanelRows; }
+  int64_t blocks() const { return (k + kBlockDepth - 1) / kBlockDepth; }
   const uint8_t* panel(int64_t p) const { return bytes.data<uint8_t>() + p * layout.panel_bytes; }
 };
 

@@ -96,13 +96,6 @@ struct Vec256 {
   FEWBIT_INLINE F multiply(F a, F b) {
     return {_mm256_mul_ps(a.low, b.low), _mm256_mul_ps(a.high, b.high)};
   }
-  FEWBIT_INLINE F max(F a, F b) {
-    return {_mm256_max_ps(a.low, b.low), _mm256_max_ps(a.high, b.high)};
-  }
-  FEWBIT_INLINE F magnitude(F x) {
-    const __m256 sign = _mm256_set1_ps(-0.0F);
-    return {_mm256_andnot_ps(sign, x.low), _mm256_andnot_ps(sign, x.high)};
-  }
   FEWBIT_INLINE __m256 inverse_or_zero_of(__m256 x) {
     const __m256 usable = _mm256_cmp_ps(x, _mm256_set1_ps(0x1p-126F), _CMP_GE_OQ);
     return _mm256_and_ps(usable, _mm256_div_ps(_mm256_set1_ps(1), x));
@@ -189,6 +182,19 @@ struct Vec256 {
   FEWBIT_INLINE W add_to_bytes(W w, int add) {
     const __m256i all = _mm256_set1_epi8(static_cast<char>(add));
     return {_mm256_add_epi8(w.low, all), _mm256_add_epi8(w.high, all)};
+  }
+  template <int Shift>
+  FEWBIT_INLINE __m256i scale_bytes_of(__m256i w, __m256i factors) {
+    const __m256i low_bytes = _mm256_set1_epi16(0xff);
+    const __m256i even = _mm256_srai_epi16(_mm256_slli_epi16(w, 8), 8 - Shift);
+    const __m256i odd = _mm256_srai_epi16(_mm256_andnot_si256(low_bytes, w), 8 - Shift);
+    return _mm256_or_si256(_mm256_and_si256(_mm256_mulhrs_epi16(even, factors), low_bytes),
+                           _mm256_slli_epi16(_mm256_mulhrs_epi16(odd, factors), 8));
+  }
+  /// Signed bytes times 16-bit factors (each lane's twice) over 2^(15 - Shift), rounded.
+  template <int Shift>
+  FEWBIT_INLINE W scale_bytes(W w, I factors) {
+    return {scale_bytes_of<Shift>(w.low, factors.low), scale_bytes_of<Shift>(w.high, factors.high)};
   }
   FEWBIT_INLINE void store_line(uint8_t* p, W w) {
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), w.low);

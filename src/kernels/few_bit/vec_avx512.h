@@ -46,8 +46,6 @@ struct VecAvx512 {
   FEWBIT_INLINE F add_product(F sum, F a, F b) { return _mm512_fmadd_ps(a, b, sum); }
   FEWBIT_INLINE F scale(F x, float s) { return _mm512_mul_ps(x, _mm512_set1_ps(s)); }
   FEWBIT_INLINE F multiply(F a, F b) { return _mm512_mul_ps(a, b); }
-  FEWBIT_INLINE F max(F a, F b) { return _mm512_max_ps(a, b); }
-  FEWBIT_INLINE F magnitude(F x) { return _mm512_abs_ps(x); }
   FEWBIT_INLINE F inverse_or_zero(F x) {
     const __mmask16 usable = _mm512_cmp_ps_mask(x, _mm512_set1_ps(0x1p-126F), _CMP_GE_OQ);
     return _mm512_maskz_div_ps(usable, _mm512_set1_ps(1), x);
@@ -97,6 +95,21 @@ struct VecAvx512 {
   }
   FEWBIT_INLINE W add_to_bytes(W w, int add) {
     return _mm512_add_epi8(w, _mm512_set1_epi8(static_cast<char>(add)));
+  }
+  /// Signed bytes times 16-bit factors (each lane's twice) over 2^(15 - Shift), rounded.
+  template <int Shift>
+  FEWBIT_INLINE W scale_bytes(W w, I factors) {
+    constexpr int kRight = 8 - Shift;
+    W even = _mm512_slli_epi16(w, 8);
+    W odd = _mm512_and_si512(w, _mm512_set1_epi16(static_cast<int16_t>(0xff00)));
+    if constexpr (kRight > 0) {
+      even = _mm512_srai_epi16(even, kRight);
+      odd = _mm512_srai_epi16(odd, kRight);
+    }
+    even = _mm512_mulhrs_epi16(even, factors);
+    odd = _mm512_slli_epi16(_mm512_mulhrs_epi16(odd, factors), 8);
+    constexpr int kMaskedOrOther = 0xea;  // (a & b) | c
+    return _mm512_ternarylogic_epi32(even, _mm512_set1_epi16(0xff), odd, kMaskedOrOther);
   }
   FEWBIT_INLINE void store_line(uint8_t* p, W w) { _mm512_storeu_si512(p, w); }
 

@@ -92,14 +92,6 @@ struct VecScalar {
     for (int l = 0; l < 16; ++l) a.lane[l] *= b.lane[l];
     return a;
   }
-  static F max(F a, const F& b) {
-    for (int l = 0; l < 16; ++l) a.lane[l] = a.lane[l] > b.lane[l] ? a.lane[l] : b.lane[l];
-    return a;
-  }
-  static F magnitude(F x) {
-    for (float& lane : x.lane) lane = std::fabs(lane);
-    return x;
-  }
   static F inverse_or_zero(F x) {
     for (float& lane : x.lane) lane = lane >= 0x1p-126F ? 1.0F / lane : 0.0F;
     return x;
@@ -183,6 +175,16 @@ struct VecScalar {
   }
   static W add_to_bytes(W w, int add) {
     for (uint8_t& b : w.byte) b = static_cast<uint8_t>(b + add);
+    return w;
+  }
+  /// Signed bytes times 16-bit factors (each lane's twice) over 2^(15 - Shift), rounded.
+  template <int Shift>
+  static W scale_bytes(W w, const I& factors) {
+    for (int i = 0; i < 64; ++i) {
+      const int x = static_cast<int8_t>(w.byte[i]) * (1 << Shift);
+      const int product = x * static_cast<int16_t>(factors.lane[i / 4]);
+      w.byte[i] = static_cast<uint8_t>((product + (1 << 14)) >> 15);
+    }
     return w;
   }
   static void store_line(uint8_t* p, const W& w) { std::memcpy(p, w.byte, sizeof(w.byte)); }
