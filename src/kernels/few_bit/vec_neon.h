@@ -117,12 +117,6 @@ struct VecNeon {
   FEWBIT_INLINE F multiply(F x, F y) {
     return {vmulq_f32(x.a, y.a), vmulq_f32(x.b, y.b), vmulq_f32(x.c, y.c), vmulq_f32(x.d, y.d)};
   }
-  FEWBIT_INLINE F max(F x, F y) {
-    return {vmaxq_f32(x.a, y.a), vmaxq_f32(x.b, y.b), vmaxq_f32(x.c, y.c), vmaxq_f32(x.d, y.d)};
-  }
-  FEWBIT_INLINE F magnitude(F x) {
-    return {vabsq_f32(x.a), vabsq_f32(x.b), vabsq_f32(x.c), vabsq_f32(x.d)};
-  }
   FEWBIT_INLINE float32x4_t inverse_or_zero_of(float32x4_t x) {
     const uint32x4_t usable = vcgeq_f32(x, vdupq_n_f32(0x1p-126F));
     const float32x4_t inverse = vdivq_f32(vdupq_n_f32(1), x);
@@ -212,6 +206,25 @@ struct VecNeon {
   FEWBIT_INLINE W place(I x) {
     return {place_of<Byte, Shift>(x.a), place_of<Byte, Shift>(x.b), place_of<Byte, Shift>(x.c),
             place_of<Byte, Shift>(x.d)};
+  }
+  template <int Shift>
+  FEWBIT_INLINE int16x8_t widen(int8x8_t x) {
+    return vshlq_n_s16(vmovl_s8(x), Shift);
+  }
+  template <int Shift>
+  FEWBIT_INLINE uint8x16_t scale_bytes_of(uint8x16_t w, int32x4_t factors) {
+    // A lane's factor for each of its four bytes.
+    const int16x8_t low = vreinterpretq_s16_s32(vzip1q_s32(factors, factors));
+    const int16x8_t high = vreinterpretq_s16_s32(vzip2q_s32(factors, factors));
+    const int8x16_t x = signed_bytes(w);
+    return vuzp1q_u8(vreinterpretq_u8_s16(vqrdmulhq_s16(widen<Shift>(vget_low_s8(x)), low)),
+                     vreinterpretq_u8_s16(vqrdmulhq_s16(widen<Shift>(vget_high_s8(x)), high)));
+  }
+  /// Signed bytes times 16-bit factors (each lane's twice) over 2^(15 - Shift), rounded.
+  template <int Shift>
+  FEWBIT_INLINE W scale_bytes(W w, I factors) {
+    return {scale_bytes_of<Shift>(w.a, factors.a), scale_bytes_of<Shift>(w.b, factors.b),
+            scale_bytes_of<Shift>(w.c, factors.c), scale_bytes_of<Shift>(w.d, factors.d)};
   }
   FEWBIT_INLINE W add_to_bytes(W w, int add) {
     const uint8x16_t all = vdupq_n_u8(static_cast<uint8_t>(add));
