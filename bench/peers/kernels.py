@@ -121,6 +121,8 @@ class Peers:
             if "unsupported" in answer:
                 left_out.append(f"{name}: {answer['unsupported']}")
                 side.close()
+                if name == wanted[0][0]:
+                    break
                 continue
             if sides:
                 error = side.ask("check", 1)["error"]

@@ -21,24 +21,35 @@ std::pair<int64_t, int64_t> inside(int64_t tap_offset, int64_t stride, int64_t i
 
 }  // namespace
 
+namespace {
+
+// Of a constant weight, or one that a node makes of constants: DequantizeLinear, Decode.
+Result<Dims> weight_dims(const Graph& graph, const Node& node) {
+  const ValueId weight = node.input(1);
+  if (const Tensor* w = graph.constant(weight); w != nullptr) return w->dims();
+  const NodeId producer = weight == kNone ? kNone : graph.value(weight).producer;
+  if (producer != kNone) {
+    const Node& from = graph.node(producer);
+    if (from.is("Decode", "ai.fewbit")) return from.get_ints("dims");
+    if (const Tensor* codes = graph.constant(from.input(0)); codes != nullptr) return codes->dims();
+  }
+  return bad_input("{}: its weight is not constant", node.label());
+}
+
+}  // namespace
+
 Result<PatchGeometry> patch_geometry(const Graph& graph, const Node& node) {
   PatchGeometry g;
-  const Tensor* w = graph.constant(node.input(1));
-  // Behind DequantizeLinear the weight's dims are those of its codes.
-  if (w == nullptr && node.input(1) != kNone) {
-    NodeId dq = graph.value(node.input(1)).producer;
-    if (dq != kNone) w = graph.constant(graph.node(dq).input(0));
-  }
-  if (w == nullptr) return bad_input("{}: its weight is not constant", node.label());
+  FEWBIT_ASSIGN(const Dims w, weight_dims(graph, node));
   if (!node.is("Conv")) {
     bool transposed = node.is("Gemm") && node.get_int("transB", 0) != 0;
-    g.channels = w->dim(transposed ? 1 : 0);
+    g.channels = w[transposed ? 1 : 0];
     return g;
   }
   g.spatial = true;
   g.groups = node.get_int("group", 1);
-  g.channels = w->dim(1) * g.groups;
-  size_t rank = static_cast<size_t>(w->rank()) - 2;
+  g.channels = w[1] * g.groups;
+  size_t rank = w.size() - 2;
   if (rank != 1 && rank != 2) return unsupported("{}: {}-D convolution", node.label(), rank);
   std::vector<int64_t> ones(rank, 1);
   std::vector<int64_t> strides = node.get_ints("strides", ones);
@@ -50,18 +61,18 @@ Result<PatchGeometry> patch_geometry(const Graph& graph, const Node& node) {
     if (!dims) return unsupported("{}: auto_pad with unknown input size", node.label());
     int64_t in = (*dims)[i + 2];
     int64_t out = (in + strides[i] - 1) / strides[i];
-    int64_t extent = (w->dim(static_cast<int64_t>(i) + 2) - 1) * dilations[i] + 1;
+    int64_t extent = (w[i + 2] - 1) * dilations[i] + 1;
     int64_t total = std::max<int64_t>((out - 1) * strides[i] + extent - in, 0);
     pads[i] = auto_pad == "SAME_UPPER" ? total / 2 : total - total / 2;
     pads[i + rank] = total - pads[i];
   }
-  g.kernel_w = w->dims().back();
+  g.kernel_w = w.back();
   g.stride_w = strides.back();
   g.dilation_w = dilations.back();
   g.pad_left = pads[rank - 1];
   g.pad_right = pads[2 * rank - 1];
   if (rank == 2) {
-    g.kernel_h = w->dim(2);
+    g.kernel_h = w[2];
     g.stride_h = strides[0];
     g.dilation_h = dilations[0];
     g.pad_top = pads[0];

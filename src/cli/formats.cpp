@@ -9,6 +9,7 @@
 #include "formats/format.h"
 #include "formats/weight_sources.h"
 #include "kernels/few_bit/few_bit.h"
+#include "kernels/pattern_codes/pattern_codes.h"
 #include "numerics/error_stats.h"
 #include "report/table.h"
 
@@ -43,6 +44,10 @@ std::vector<std::string> files_of(const FormatRow& row) {
 // (schemes with +a8:token); otherwise, and without a kernel, weights are decoded when a model
 // loads.
 std::string runs_as(const Format& format) {
+  if (prefers_pattern_codes(format, kCols, 1)) {
+    const Result<Isa> isa = pattern_codes_isa();
+    if (isa.ok()) return fmt::format("pattern_codes/{} x int8, float32", name_of(*isa));
+  }
   if (!affine_form(format, kCols)) return "float32, decoded";
   const Result<Isa> isa = few_bit_isa();
   return isa.ok() ? fmt::format("few_bit/{} x int8, float32", name_of(*isa)) : "float32, decoded";

@@ -20,6 +20,7 @@
 #include "passes/export_onnx.h"
 #include "passes/node_names.h"
 #include "passes/pack_weights.h"
+#include "passes/packed_layers.h"
 #include "passes/quantize_dynamic.h"
 #include "passes/quantize_graph.h"
 #include "runtime/packed_weight.h"
@@ -200,10 +201,6 @@ class Run {
   // were to get codes).
   std::string float_reason(const LayerPlacement& layer) const {
     if (!layer.integer) return layer.reason;
-    if (scheme_.weight_format && layer.weighted) {
-      return fmt::format("its {} weights are decoded: there are no integer kernels for them here",
-                         scheme_.weight_format->name());
-    }
     if (bits_of(scheme_.activation_type) == 16) {
       return "its 16-bit codes are for other runtimes: there are no kernels for them here";
     }
@@ -248,9 +245,7 @@ class Run {
     return {};
   }
 
-  bool corrects_bias() const {
-    return needs_data() && !scheme_.weight_format && recipe_.bias_correction != "none";
-  }
+  bool corrects_bias() const { return needs_data() && recipe_.bias_correction != "none"; }
 
   // Weights into the format of the scheme. The graph has its activations' quantizers already, if
   // any were asked for.
@@ -261,6 +256,7 @@ class Run {
     options.float_layers = scheme_.float_layers;
     options.importance = importance_;
     options.int8_activations = scheme_.activations == Activations::kDynamic;
+    options.static_activations = scheme_.activations == Activations::kStatic;
     FEWBIT_ASSIGN(packed_, pack_weights(quantized_.graph, options));
     quantized_.opsets["ai.fewbit"] = 1;
     for (const PackedLayer& layer : packed_) {
@@ -284,12 +280,19 @@ class Run {
     quantized_.graph = std::move(quantized.graph);
     make_node_names_unique(quantized_.graph);
     layers_ = std::move(quantized.layers);
-    if (scheme_.weight_format) return pack();
-    if (!needs_data() || recipe_.bias_correction == "none") return {};
+    if (scheme_.weight_format) FEWBIT_TRY(pack());
+    return corrects_bias() ? correct_biases() : Status();
+  }
+
+  Status correct_biases() {
+    std::vector<QuantizedLayer> layers = layers_;
+    if (scheme_.weight_format) {
+      FEWBIT_ASSIGN(layers, packed_layers(quantized_.graph, model_.graph, packed_));
+    }
     const BatchSource source = remembered(batches(recipe_.bias_samples), kRememberedBytes);
     auto corrected = [&](bool empirical) -> Result<Model> {
       Model model = quantized_;
-      FEWBIT_TRY(correct_bias(model, layers_, means_, empirical ? &source : nullptr,
+      FEWBIT_TRY(correct_bias(model, layers, means_, empirical ? &source : nullptr,
                               static_cast<int>(recipe_.threads)));
       return model;
     };
@@ -425,7 +428,11 @@ class Run {
       if (layer.integer) layer.reason = placed.reason;
       layer.scheme = !placed.integer ? "float" : placed.weighted ? scheme_.name() : "a8";
       for (const PackedLayer& packed : packed_) {
-        if (packed.name == placed.name) describe_packed(packed, layer);
+        if (packed.name != placed.name) continue;
+        describe_packed(packed, layer);
+        if (!layer.integer || packed.on_codes) continue;
+        layer.integer = false;
+        layer.reason = packed.packed() ? packed.note : packed.reason;
       }
       for (const QuantizedLayer& q : layers_) {
         if (q.name != placed.name) continue;

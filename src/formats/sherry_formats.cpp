@@ -34,11 +34,12 @@
 #include "formats/code_planes.h"
 #include "formats/format_table.h"
 #include "formats/row_input.h"
+#include "formats/sherry.h"
 
 namespace fewbit::formats {
 namespace {
 
-constexpr int64_t kQuad = 4;
+constexpr int64_t kQuad = kSherryQuad;
 constexpr int kBits = 5;
 
 int64_t quads_of(int64_t cols) {
@@ -50,8 +51,8 @@ constexpr std::array<std::array<uint8_t, 3>, 4> kKept = {
     {{1, 2, 3}, {0, 2, 3}, {0, 1, 3}, {0, 1, 2}}};
 
 // The 32 patterns, in units of alpha.
-constexpr auto kPatterns = [] {
-  std::array<std::array<int8_t, 4>, 32> patterns{};
+constexpr SherryPatterns kPatterns = [] {
+  SherryPatterns patterns{};
   for (unsigned code = 0; code < 32; ++code) {
     const auto& kept = kKept[code & 3];
     const bool first = (code >> 4 & 1) != 0;
@@ -247,16 +248,13 @@ Status encode_sherry(const EncodeInput& in, const EncodeOptions& options, int64_
 }
 
 void decode_sherry(const PackedMatrix& matrix, int64_t row_begin, int64_t row_end, float* out) {
-  const Format& format = matrix.format;
-  const int64_t groups = groups_per_row(format, matrix.cols);
-  const int64_t size = group_size(format, matrix.cols);
-  const int64_t row_bytes = matrix.parts[0].dim(1);
+  const int64_t size = group_size(matrix.format, matrix.cols);
   std::vector<uint8_t> codes(static_cast<size_t>(quads_of(matrix.cols)));
+  std::vector<float> scales(static_cast<size_t>(groups_per_row(matrix.format, matrix.cols)));
   for (int64_t r = row_begin; r < row_end; ++r) {
-    unpack_planes(matrix.parts[0].data<uint8_t>() + r * row_bytes, quads_of(matrix.cols), kBits,
-                  codes.data());
+    sherry_row(matrix, r, codes.data(), scales.data());
     for (int64_t c = 0; c < matrix.cols; ++c) {
-      const float alpha = load_scale(format.scale, matrix.parts[1].raw(), r * groups + c / size);
+      const float alpha = scales[static_cast<size_t>(c / size)];
       const int8_t unit =
           kPatterns[codes[static_cast<size_t>(c / kQuad)]][static_cast<size_t>(c % kQuad)];
       *out++ = unit == 0 ? 0.0F : unit > 0 ? alpha : -alpha;
@@ -285,6 +283,24 @@ constexpr std::array<FormatRow, 1> kRows = {[] {
 
 std::span<const FormatRow> sherry_rows() {
   return kRows;
+}
+
+bool is_sherry(const Format& format) {
+  return format.row == &kRows[0];
+}
+
+const SherryPatterns& sherry_patterns() {
+  return kPatterns;
+}
+
+void sherry_row(const PackedMatrix& matrix, int64_t row, uint8_t* codes, float* scales) {
+  const int64_t row_bytes = matrix.parts[0].dim(1);
+  const int64_t groups = groups_per_row(matrix.format, matrix.cols);
+  unpack_planes(matrix.parts[0].data<uint8_t>() + row * row_bytes, quads_of(matrix.cols), kBits,
+                codes);
+  for (int64_t g = 0; g < groups; ++g) {
+    scales[g] = load_scale(matrix.format.scale, matrix.parts[1].raw(), row * groups + g);
+  }
 }
 
 }  // namespace fewbit::formats

@@ -44,6 +44,7 @@
 #include "formats/format_table.h"
 #include "formats/row_input.h"
 #include "formats/vector_codebook.h"
+#include "formats/vector_codes.h"
 
 namespace fewbit::formats {
 namespace {
@@ -410,31 +411,28 @@ Status encode_vectors(const EncodeInput& in, const EncodeOptions& options, int64
 }
 
 void decode_vectors(const PackedMatrix& matrix, int64_t row_begin, int64_t row_end, float* out) {
-  const Format& format = matrix.format;
-  const VectorShape& shape = shape_of(format);
+  const VectorShape& shape = shape_of(matrix.format);
   const int64_t cols = matrix.cols;
-  const int64_t groups = groups_per_row(format, cols);
-  const int64_t size = format.group_elems > 0 ? format.group_elems : cols;
-  const int64_t vectors = vectors_of(format, cols);
-  const int64_t row_bytes = plane_bytes(vectors, shape.bits);
-  const int8_t* books = matrix.parts[kBooks].data<int8_t>();
-  std::vector<uint8_t> codes(static_cast<size_t>(vectors));
+  const int64_t size = matrix.format.group_elems > 0 ? matrix.format.group_elems : cols;
+  const int64_t vectors = vectors_of(matrix.format, cols);
+  const int8_t* books = vector_books(matrix);
+  std::vector<uint8_t> codes(static_cast<size_t>(shape.books * vectors));
+  std::vector<float> scales(static_cast<size_t>(groups_per_row(matrix.format, cols)));
   std::vector<int> sums(static_cast<size_t>(vectors * shape.dim));
   for (int64_t r = row_begin; r < row_end; ++r) {
+    vector_row(matrix, r, codes.data(), scales.data());
     std::fill(sums.begin(), sums.end(), 0);
     for (int64_t m = 0; m < shape.books; ++m) {
-      unpack_planes(matrix.parts[kCodes].data<uint8_t>() + (r * shape.books + m) * row_bytes,
-                    vectors, shape.bits, codes.data());
+      const uint8_t* of_book = codes.data() + m * vectors;
       for (size_t i = 0; i < sums.size(); ++i) {
         const auto dim = static_cast<size_t>(shape.dim);
-        sums[i] += books[(m * shape.entries() + codes[i / dim]) * shape.dim +
+        sums[i] += books[(m * shape.entries() + of_book[i / dim]) * shape.dim +
                          static_cast<int64_t>(i % dim)];
       }
     }
     for (int64_t c = 0; c < cols; ++c) {
-      const float scale =
-          load_scale(format.scale, matrix.parts[kScales].raw(), r * groups + c / size);
-      *out++ = scale * static_cast<float>(sums[static_cast<size_t>(c)]);
+      *out++ = scales[static_cast<size_t>(c / size)] *
+               static_cast<float>(sums[static_cast<size_t>(c)]);
     }
   }
 }
@@ -488,3 +486,34 @@ std::span<const FormatRow> vector_rows() {
 }
 
 }  // namespace fewbit::formats
+
+namespace fewbit {
+
+std::optional<VectorForm> vector_form(const Format& format, int64_t cols) {
+  if (format.row->decode != formats::decode_vectors) return std::nullopt;
+  const formats::VectorShape& shape = formats::shape_of(format);
+  return VectorForm{shape.dim, shape.books, shape.bits,
+                    format.group_elems > 0 ? format.group_elems : cols};
+}
+
+const int8_t* vector_books(const PackedMatrix& matrix) {
+  return matrix.parts[formats::kBooks].data<int8_t>();
+}
+
+void vector_row(const PackedMatrix& matrix, int64_t row, uint8_t* codes, float* scales) {
+  const formats::VectorShape& shape = formats::shape_of(matrix.format);
+  const int64_t vectors = formats::vectors_of(matrix.format, matrix.cols);
+  const int64_t row_bytes = plane_bytes(vectors, shape.bits);
+  const uint8_t* stored = matrix.parts[formats::kCodes].data<uint8_t>();
+  for (int64_t m = 0; m < shape.books; ++m) {
+    unpack_planes(stored + (row * shape.books + m) * row_bytes, vectors, shape.bits,
+                  codes + m * vectors);
+  }
+  const int64_t groups = groups_per_row(matrix.format, matrix.cols);
+  for (int64_t g = 0; g < groups; ++g) {
+    scales[g] =
+        load_scale(matrix.format.scale, matrix.parts[formats::kScales].raw(), row * groups + g);
+  }
+}
+
+}  // namespace fewbit

@@ -147,7 +147,9 @@ int64_t packed_parameters(const Node& node) {
 }
 
 int64_t first_read_parameters(const Graph& graph, const Node& node, std::vector<bool>& counted) {
-  if (node.is("Decode", "ai.fewbit")) return packed_parameters(node);
+  if (node.is("Decode", "ai.fewbit") || node.is("DecodeIntegers", "ai.fewbit")) {
+    return packed_parameters(node);
+  }
   int64_t sum = 0;
   for (size_t i = 0; i < node.inputs.size(); ++i) {
     const Tensor* tensor = graph.constant(node.inputs[i]);

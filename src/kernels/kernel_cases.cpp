@@ -5,6 +5,8 @@
 #include <array>
 
 #include "kernels/few_bit/few_bit.h"
+#include "kernels/pattern_codes/pattern_codes.h"
+#include "kernels/vector_codes/vector_codes.h"
 
 namespace fewbit {
 namespace {
@@ -24,6 +26,8 @@ constexpr std::array<MatrixShape, 16> kMatrixShapes = shapes();
 
 constexpr KernelFamily kFamilies[] = {
     {"few_bit", few_bit_cases},
+    {"pattern_codes", pattern_codes_cases},
+    {"vector_codes", vector_codes_cases},
 };
 
 }  // namespace

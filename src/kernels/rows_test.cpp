@@ -10,6 +10,8 @@
 #include "kernels/few_bit/few_bit_core.h"
 #include "kernels/int8_depthwise/depthwise_core.h"
 #include "kernels/int8_gemm/int8_core.h"
+#include "kernels/pattern_codes/pattern_core.h"
+#include "kernels/vector_codes/vector_core.h"
 
 namespace fewbit {
 namespace {
@@ -41,6 +43,8 @@ int report(const char* family, std::span<const Row* const> rows) {
 
 TEST(KernelRows, EveryFamilyRunsHere) {
   EXPECT_GT(report("few_bit", few_bit::all_rows()), 0);
+  EXPECT_GT(report("pattern_codes", pattern_codes::all_rows()), 0);
+  EXPECT_GT(report("vector_codes", vector_codes::all_rows()), 0);
   EXPECT_GT(report("int8_gemm", int8::all_rows()), 0);
   EXPECT_GT(report("int8_depthwise", int8::all_depthwise_rows()), 0);
 }

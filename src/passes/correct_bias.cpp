@@ -34,14 +34,30 @@ struct WeightView {
 WeightView view_of(const Graph& graph, const QuantizedLayer& layer) {
   const Node& node = graph.node(layer.node);
   bool transposed = !node.is("Conv") && !(node.is("Gemm") && node.get_int("transB", 0) != 0);
-  return {layer, *graph.constant(layer.weight_codes), layer.weight.elements() / layer.rows,
-          transposed};
+  const Tensor& codes =
+      layer.weight_codes == kNone ? layer.integers : *graph.constant(layer.weight_codes);
+  return {layer, codes, layer.weight.elements() / layer.rows, transposed};
 }
 
-// Adds `delta` (real units) to the bias of row r; returns the new codes.
-void shift_bias(Tensor& bias, const QuantizedLayer& layer, int64_t row, double delta) {
+// What one of a row's bias codes stands for; 1 for a float bias.
+double bias_scale(const Tensor& bias, const QuantizedLayer& layer, int64_t row) {
+  if (bias.type() == DType::kFloat32) return 1;
   auto i = layer.weight_scale.size() == 1 ? 0 : static_cast<size_t>(row);
-  double scale = static_cast<double>(layer.input_params.scale[0]) * layer.weight_scale[i];
+  return static_cast<double>(layer.input_params.scale[0]) * layer.weight_scale[i];
+}
+
+double bias_of(const Tensor& bias, const QuantizedLayer& layer, int64_t row) {
+  if (bias.type() == DType::kFloat32) return bias.data<float>()[row];
+  return bias.data<int32_t>()[row] * bias_scale(bias, layer, row);
+}
+
+// Adds `delta` (real units) to the bias of row r.
+void shift_bias(Tensor& bias, const QuantizedLayer& layer, int64_t row, double delta) {
+  if (bias.type() == DType::kFloat32) {
+    bias.data<float>()[row] += static_cast<float>(delta);
+    return;
+  }
+  const double scale = bias_scale(bias, layer, row);
   double code = bias.data<int32_t>()[row] + std::nearbyint(delta / scale);
   constexpr double kLimit = 1 << 30;
   bias.data<int32_t>()[row] = static_cast<int32_t>(std::clamp(code, -kLimit, kLimit));
@@ -115,10 +131,8 @@ Status correct_measured(Model& model, const std::vector<QuantizedLayer>& layers,
     Tensor bias = graph.constant(layer.bias_codes)->clone();
     for (int64_t row = 0; row < layer.rows; ++row) {
       size_t offset = mean_offset(geometry, layer.rows, row);
-      auto i = layer.weight_scale.size() == 1 ? 0 : static_cast<size_t>(row);
-      double scale = static_cast<double>(layer.input_params.scale[0]) * layer.weight_scale[i];
       double wanted = layer.bias.data<float>()[row];
-      double found = bias.data<int32_t>()[row] * scale;
+      double found = bias_of(bias, layer, row);
       for (int64_t k = 0; k < w.elems; ++k) {
         size_t m = offset + static_cast<size_t>(k);
         wanted += w.original(row, k) * mean[m];

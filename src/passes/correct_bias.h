@@ -25,9 +25,9 @@ namespace fewbit {
 /// Mean at every weight position of a layer's input, in the float network; by layer name.
 using InputMeans = std::map<std::string, std::vector<double>>;
 
-/// Changes bias codes in `model.graph` (the quantized graph that `layers` describes): analytic
-/// without `batches`, empirical with them. Layers without bias codes (MatMul, float activations)
-/// are left alone.
+/// Changes bias codes (floats, where the weights lie in few bits) in `model.graph` (the quantized
+/// graph that `layers` describes): analytic without `batches`, empirical with them. Layers without
+/// bias codes (MatMul, float activations) are left alone.
 Status correct_bias(Model& model, const std::vector<QuantizedLayer>& layers,
                     const InputMeans& float_means, const BatchSource* batches, int threads);
 

@@ -7,7 +7,7 @@
 #include "numerics/convert.h"
 #include "numerics/error_stats.h"
 #include "passes/placement.h"
-#include "runtime/packed_weight.h"
+#include "runtime/integer_weight.h"
 
 namespace fewbit {
 namespace {
@@ -154,6 +154,8 @@ class Packer {
       layer.rows = done.layer.rows;
       layer.cols = done.layer.cols;
       layer.sqnr_db = done.layer.sqnr_db;
+      layer.on_codes = done.layer.on_codes;
+      layer.note = done.layer.note;
       layer.float_bytes = layer.bytes = 0;
     }
     layers_.push_back(std::move(layer));
@@ -185,8 +187,20 @@ class Packer {
     ErrorStats errors;
     errors.add(rows, decode(*packed));
     layer.sqnr_db = errors.sqnr_db();
+    if (options_.static_activations) note_integers(layer, *packed);
     return std::optional(
         as_type(tensor.type(), add_node(*packed, tensor.dims(), m.transposed, weight)));
+  }
+
+  // Quantized activations meet integers, if the weights are some.
+  static void note_integers(PackedLayer& layer, const PackedMatrix& packed) {
+    if (layer.op_type != "Conv" && layer.op_type != "MatMul" && layer.op_type != "Gemm") {
+      layer.note = "it has no integer kernel";
+      return;
+    }
+    const auto scales = integer_scales(packed);
+    layer.on_codes = scales.ok();
+    if (!scales.ok()) layer.note = scales.error().message();
   }
 
   std::span<const float> importance(const PackedLayer& layer) const {

@@ -23,6 +23,7 @@ struct PackOptions {
   Format format;
   bool search = true;                  ///< EncodeOptions::search
   bool int8_activations = false;       ///< products may round theirs to int8 (kInt8Activations)
+  bool static_activations = false;     ///< activations have quantizers: layers want integers
   std::set<std::string> float_layers;  ///< names of layers to leave alone
   /// By name of the layer: how much the square of each weight's error counts, [cols] or
   /// [rows, cols]. Layers that are not here: all alike.
@@ -40,7 +41,7 @@ struct PackedLayer {
   int64_t float_bytes = 0, bytes = 0;  ///< of the weights, before and after; 0 where another layer
                                        ///< counts the same weights
 
-  bool on_codes = false;  ///< kernels multiply its codes with int8 activations
+  bool on_codes = false;  ///< kernels multiply its codes (integers) with 8-bit activations
   std::string note;       ///< why they do not, where they were to
 
   bool packed() const { return reason.empty(); }

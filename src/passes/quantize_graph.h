@@ -24,12 +24,14 @@ struct QuantizedLayer {
   std::string input;            ///< float value that it reads: name in the float graph
   ValueId input_codes = kNone;  ///< its codes in the quantized graph; kNone: float activations
   QuantParams input_params;
-  Tensor weight;  ///< float32, as in the float graph
-  ValueId weight_codes = kNone;
+  Tensor weight;                    ///< float32, as in the float graph
+  ValueId weight_codes = kNone;     ///< int8 constant; kNone: weights in few bits,
+  Tensor integers;                  ///< whose integers these are
   std::vector<float> weight_scale;  ///< [rows] or [1]
   std::vector<int32_t> weight_zero;
   Tensor bias;                 ///< float32 [rows], zeros if there was none
-  ValueId bias_codes = kNone;  ///< int32, or float32 where the input has no codes
+  ValueId bias_codes = kNone;  ///< int32, or float32 where the input has no codes or the weights
+                               ///< lie in few bits
   double weight_sqnr_db = 0;
   int64_t rows = 0;  ///< output channels
 };

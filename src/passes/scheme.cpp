@@ -67,8 +67,9 @@ std::optional<Head> parse_head(std::string_view head) {
   return std::nullopt;
 }
 
-// The format of "w4a8:g128:asym", without its activations.
-Result<Format> format_of(std::string_view text, int bits) {
+// The format of "w4a8:g128:asym", without its activations. Static ones take a scale per output
+// channel, where nothing else is said: that is what integer kernels compute with.
+Result<Format> format_of(std::string_view text, int bits, bool static_activations) {
   std::vector<std::string_view> parts = split(text, ':');
   std::string granularity, sign;
   for (size_t i = 1; i < parts.size(); ++i) {
@@ -80,6 +81,7 @@ Result<Format> format_of(std::string_view text, int bits) {
       granularity = fmt::format("/{}", parts[i]);
     }
   }
+  if (granularity.empty() && static_activations) granularity = "/channel";
   Result<Format> format = parse_format(fmt::format("{}int{}{}", sign, bits, granularity));
   if (format.ok()) return format;
   return misuse("scheme '{}': unknown suffix; there are :g16 to :g256, :channel, :tensor and :asym",
@@ -110,7 +112,8 @@ Result<QuantScheme> parse_scheme(const std::string& text) {
   if (scheme.per_token) format.resize(format.size() - kToken.size());
   if (const std::optional<Head> head = parse_head(split(format, ':').front())) {
     if (head->static_activations) scheme.activations = Activations::kStatic;
-    FEWBIT_ASSIGN(scheme.weight_format, format_of(format, head->bits));
+    FEWBIT_ASSIGN(scheme.weight_format,
+                  format_of(format, head->bits, head->static_activations && !scheme.per_token));
     return with_tokens(std::move(scheme), text);
   }
   constexpr std::string_view kStatic = "+a8";

@@ -39,7 +39,8 @@ struct QuantScheme {
 
 /// Parses
 ///   w8a8, w8, w8a16   with the suffixes :tensor, :channel, :dynamic, :token
-///   wB, wBa8          B in 2 .. 8, suffixes :gN, :channel, :tensor, :asym: intB or uintB weights
+///   wB, wBa8          B in 2 .. 8, suffixes :gN, :channel, :tensor, :asym: intB or uintB weights;
+///                     wBa8 alone is wBa8:channel
 ///   FORMAT, FORMAT+a8 any format of the table (`fewbit formats`); also fp8, fp6, fp4
 /// where a8 means static 8-bit activations; with :token behind it, activations of products are
 /// rounded to int8 when they run, one scale per row.

@@ -34,6 +34,7 @@ TEST(Scheme, FormatsAreSchemes) {
                                                        {"w8:g32", "int8/g32"},
                                                        {"w8a8:g32", "int8/g32+a8"},
                                                        {"w4a8:g128", "int4/g128+a8"},
+                                                       {"w4a8", "int4/channel+a8"},
                                                        {"w3:channel", "int3/channel"},
                                                        {"w4:g32:asym", "uint4/g32"},
                                                        {"w4:asym", "uint4"},

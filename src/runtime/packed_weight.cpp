@@ -1,6 +1,7 @@
 #include "runtime/packed_weight.h"
 
 #include "formats/affine.h"
+#include "kernels/pattern_codes/pattern_codes.h"
 
 namespace fewbit {
 
@@ -46,10 +47,9 @@ bool reads_codes(const Graph& graph, const Node& node) {
   const Node& decode = graph.node(producer);
   const Result<Format> format = parse_format(decode.get_string("format", ""));
   const std::vector<int64_t> dims = decode.get_ints("dims");
-  if (!format.ok() || dims.size() != 2 ||
-      !affine_form(*format, decode.get_int("cols", 0)).has_value()) {
-    return false;
-  }
+  if (!format.ok() || dims.size() != 2) return false;
+  const int64_t cols = decode.get_int("cols", 0);
+  if (!affine_form(*format, cols).has_value() && !has_pattern_codes(*format, cols)) return false;
   if (!is_plain_product(node, decode.get_int("transposed", 0) != 0)) return false;
   if (node.input(2) == kNone) return true;
   const Tensor* bias = graph.constant(node.input(2));

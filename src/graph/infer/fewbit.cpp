@@ -41,7 +41,7 @@ Status q_dynamic_matmul(InferContext& c) {
 // The parts of a matrix in few bits (formats/format.h); attributes `format`, `rows`, `cols` and
 // `dims` of the result. With `transposed` the matrix has its last two dimensions the other way
 // round.
-Status decode(InferContext& c) {
+Status decode_as(InferContext& c, DType type) {
   FEWBIT_ASSIGN(int64_t rows, c.required_int("rows"));
   FEWBIT_ASSIGN(int64_t cols, c.required_int("cols"));
   const std::vector<int64_t> dims = c.node().get_ints("dims");
@@ -58,12 +58,19 @@ Status decode(InferContext& c) {
   }
   Shape shape;
   for (int64_t d : dims) shape.push_back(Dim::of(d));
-  c.set(0, DType::kFloat32, std::move(shape));
+  c.set(0, type, std::move(shape));
   return {};
+}
+Status decode(InferContext& c) {
+  return decode_as(c, DType::kFloat32);
+}
+Status decode_integers(InferContext& c) {
+  return decode_as(c, DType::kInt8);
 }
 
 constexpr SchemaRow kRows[] = {
     {"ai.fewbit", "Decode", 1, 1, 4, 1, 1, decode},
+    {"ai.fewbit", "DecodeIntegers", 1, 1, 4, 1, 1, decode_integers},
     {"ai.fewbit", "QDynamicMatMul", 1, 5, 7, 1, 1, q_dynamic_matmul, false, 0b100},
     {"ai.fewbit", "QTable", 1, 2, 2, 1, 1, qtable},
     {"ai.fewbit", "QuantizeRows", 1, 1, 1, 2, 3, quantize_rows},

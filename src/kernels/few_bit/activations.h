@@ -54,7 +54,7 @@ class ActivationTiles {
   const int32_t* start(int64_t block) const {
     return start_.data() + block * row_tiles_ * kTileRows;
   }
-  float scale(int64_t row) const { return scale_[static_cast<size_t>(row)]; }
+  const float* scales() const { return scale_.data(); }
 
  private:
   int64_t offset(int64_t block, int64_t row_tile) const {

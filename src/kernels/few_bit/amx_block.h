@@ -9,7 +9,7 @@
 
 #include <algorithm>
 
-#include "kernels/few_bit/few_bit_core.h"
+#include "kernels/few_bit/block_kernel.h"
 #include "kernels/tile.h"
 
 namespace fewbit::few_bit {
@@ -28,24 +28,39 @@ struct AmxBlock {
   struct Pending {
     alignas(64) int32_t sums[2 * kTileRows * kColumns];
     const int32_t* next = sums;
-    const float* scale = nullptr;
-    float* total = nullptr;
+    int64_t row = 0, panel = 0;
     int rows = 0;
   };
 
-  // total (+)= scale * sum, for up to `rows` rows
-  template <bool First>
-  static inline __attribute__((always_inline)) void finish(Pending& p, int rows, int64_t stride) {
-    const auto as_bytes = [](const float* x) { return reinterpret_cast<const uint8_t*>(x); };
+  enum class Place { kFirst, kMiddle, kLast, kOnly };  // of a job among those for the same results
+  static constexpr bool is_first(Place p) { return p == Place::kFirst || p == Place::kOnly; }
+  static constexpr bool is_last(Place p) { return p == Place::kLast || p == Place::kOnly; }
+
+  // total (+)= scale * sum, and what follows the last block, for up to `rows` rows
+  template <Place At>
+  static inline __attribute__((always_inline)) void finish(const BlockJob& job, Pending& p,
+                                                           int rows) {
+    const int64_t column = p.panel * kPanelRows;
     rows = std::min(rows, p.rows);
     p.rows -= rows;
-    for (; rows > 0; --rows, p.next += kColumns, p.total += stride) {
+    float* total = job.total + p.row * job.total_stride + column;
+    float* y = job.y + p.row * job.y_stride + column;
+    const bool ends = is_last(At) && p.panel + 2 <= job.whole_panels;
+    for (; rows > 0; --rows, ++p.row, p.next += kColumns) {
 #pragma GCC unroll 2
       for (int64_t c = 0; c < kColumns; c += kPanelRows) {
-        const typename V::F before = First ? V::splat(0) : V::load_float(as_bytes(p.total + c));
-        const typename V::F scale = V::load_float(as_bytes(p.scale + c));
-        V::store(p.total + c, V::add_product(before, scale, V::to_float(V::load_sums(p.next + c))));
+        const typename V::F before = is_first(At) ? V::splat(0) : V::load_floats(total + c);
+        const typename V::F value = V::add_product(before, V::load_floats(job.scale + column + c),
+                                                   V::to_float(V::load_sums(p.next + c)));
+        if (ends && p.row < job.rows) {
+          V::store(y + c, block_result<V>(value, job.unit + column + c, job.row_scale[p.row],
+                                          job.bias + column + c));
+        } else {
+          V::store(total + c, value);
+        }
       }
+      total += job.total_stride;
+      y += job.y_stride;
     }
   }
 
@@ -67,7 +82,7 @@ struct AmxBlock {
     }
   };
 
-  template <bool High, bool First>
+  template <bool High, Place At>
   static void multiply(const BlockJob& job, const int8_t* low, const uint8_t* lines,
                        Pending& before, Pending& now, Fetcher& fetch) {
     const int8_t* high = low + job.tile_stride;
@@ -89,7 +104,7 @@ struct AmxBlock {
       T::template dot<1, 4, 7, true>();
       if (High) T::template dot<3, 5, 7, true>();
       fetch();
-      finish<First>(before, rows_a_step, job.total_stride);
+      finish<At>(job, before, rows_a_step);
     }
     T::template store<0>(now.sums, kSumBytes);
     T::template store<1>(now.sums + kPanelRows, kSumBytes);
@@ -97,7 +112,7 @@ struct AmxBlock {
     if (High) T::template store<3>(now.sums + kTileRows * kColumns + kPanelRows, kSumBytes);
   }
 
-  template <bool First>
+  template <Place At>
   static void run(const BlockJob& job) {
     TileConfig config;
     for (int tile = 0; tile < 8; ++tile) config.set(tile, kTileRows, kTileBytes);
@@ -111,21 +126,22 @@ struct AmxBlock {
         const bool high = tile + 1 < job.row_tiles;
         const int8_t* low = job.tiles + tile * job.tile_stride;
         Pending& now = pending[turn];
-        high ? multiply<true, First>(job, low, lines, pending[turn ^ 1], now, fetch)
-             : multiply<false, First>(job, low, lines, pending[turn ^ 1], now, fetch);
+        high ? multiply<true, At>(job, low, lines, pending[turn ^ 1], now, fetch)
+             : multiply<false, At>(job, low, lines, pending[turn ^ 1], now, fetch);
         now.next = now.sums;
-        now.scale = job.scale + panel * kPanelRows;
-        now.total = job.total + tile * kTileRows * job.total_stride + panel * kPanelRows;
+        now.row = tile * kTileRows;
+        now.panel = panel;
         now.rows = static_cast<int>((high ? 2 : 1) * kTileRows);
       }
     }
-    Pending& last = pending[turn ^ 1];
-    finish<First>(last, last.rows, job.total_stride);
+    Pending& rest = pending[turn ^ 1];
+    finish<At>(job, rest, rest.rows);
     T::release();
   }
 
   static void run(const BlockJob& job) {
-    job.first ? run<true>(job) : run<false>(job);
+    if (job.last) return job.first ? run<Place::kOnly>(job) : run<Place::kLast>(job);
+    job.first ? run<Place::kFirst>(job) : run<Place::kMiddle>(job);
   }
 };
 

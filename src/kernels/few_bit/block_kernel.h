@@ -7,6 +7,15 @@
 namespace fewbit::few_bit {
 namespace {
 
+// total * unit * row_scale + bias
+template <class V>
+inline __attribute__((always_inline)) typename V::F block_result(typename V::F total,
+                                                                 const float* unit, float row_scale,
+                                                                 const float* bias) {
+  return V::add_product(V::load_floats(bias), V::multiply(total, V::load_floats(unit)),
+                        V::splat(row_scale));
+}
+
 // Rows [row, row + R) of a tile's 16, panels [panel, panel + P).
 template <class V, int R, int P>
 inline __attribute__((always_inline)) void block_part(const BlockJob& job, int64_t row,
@@ -37,10 +46,18 @@ inline __attribute__((always_inline)) void block_part(const BlockJob& job, int64
 #pragma GCC unroll 2
     for (int p = 0; p < P; ++p) {
       float* total = job.total + (row + r) * job.total_stride + (panel + p) * kPanelRows;
-      const auto* scale = reinterpret_cast<const uint8_t*>(job.scale + (panel + p) * kPanelRows);
-      const typename V::F before =
-          job.first ? V::splat(0) : V::load_float(reinterpret_cast<const uint8_t*>(total));
-      V::store(total, V::add_product(before, V::load_float(scale), V::to_float(sum[r][p])));
+      const float* scale = job.scale + (panel + p) * kPanelRows;
+      const typename V::F before = job.first ? V::splat(0) : V::load_floats(total);
+      const typename V::F value =
+          V::add_product(before, V::load_floats(scale), V::to_float(sum[r][p]));
+      if (job.last && row + r < job.rows && (panel + p) / 2 * 2 + 2 <= job.whole_panels) {
+        const int64_t column = (panel + p) * kPanelRows;
+        V::store(
+            job.y + (row + r) * job.y_stride + column,
+            block_result<V>(value, job.unit + column, job.row_scale[row + r], job.bias + column));
+      } else {
+        V::store(total, value);
+      }
     }
   }
 }

@@ -33,7 +33,7 @@ struct Workspace {
 
 class BlockProduct {
  public:
-  BlockProduct(const Row& row, const Panels& panels, std::span<const float> bias,
+  BlockProduct(const Row& row, const Panels& panels, const std::vector<float>& bias,
                const FewBitCall& call, const ActivationTiles& tiles)
       : row_(row), panels_(panels), bias_(bias), call_(call), tiles_(tiles) {}
 
@@ -46,6 +46,15 @@ class BlockProduct {
     job.scale = work.scale();
     job.total = work.total();
     job.total_stride = job.panels * kPanelRows;
+    const int64_t n = p * kPanelRows;
+    const int64_t m = tile * kTileRows;
+    job.unit = panels_.row_unit.data() + n;
+    job.bias = bias_.data() + n;
+    job.row_scale = tiles_.scales() + m;
+    job.rows = std::min(row_tiles * kTileRows, call_.m - m);
+    job.whole_panels = std::min(count, (panels_.n - n) / kPanelRows);
+    job.y = call_.y + m * call_.y_stride + n;
+    job.y_stride = call_.y_stride;
     for (int64_t b = 0; b < tiles_.blocks(); ++b) {
       job.k_tiles = tiles_.tiles_in(b);
       expand(p, count, b * kTilesPerBlock, job.k_tiles, work);
@@ -53,10 +62,21 @@ class BlockProduct {
       job.tiles = tiles_.tiles(b, tile);
       job.next_tiles = tiles_.tiles((b + 1) % tiles_.blocks(), tile);
       job.start = tiles_.start(b) + tile * kTileRows;
+      job.last = b + 1 == tiles_.blocks();
       row_.block(job);
       job.first = false;
     }
-    finish(p, count, tile * kTileRows, work, job.total_stride);
+    // What remains: the last panel, where it sticks out of y, and one that shares tiles with it.
+    const int64_t done = job.whole_panels / 2 * 2 * kPanelRows;
+    const int64_t columns = std::min(count * kPanelRows, panels_.n - n);
+    for (int64_t r = 0; r < job.rows && done < columns; ++r) {
+      row_.finish({.total = job.total + r * job.total_stride + done,
+                   .unit = job.unit + done,
+                   .bias = job.bias + done,
+                   .scale = job.row_scale[r],
+                   .count = columns - done,
+                   .y = job.y + r * job.y_stride + done});
+    }
   }
 
  private:
@@ -65,6 +85,9 @@ class BlockProduct {
       ExpandJob job;
       job.layout = &panels_.layout;
       job.panel = panels_.panel(p + i);
+      job.next = panels_.panel(i + 1 < count ? p + i + 1 : p) +
+                 (i + 1 < count ? k_tile : k_tile + kTilesPerBlock) * kChunksPerTile *
+                     panels_.layout.panel_bytes / (panels_.layout.width() / kChunk);
       job.chunk = k_tile * kChunksPerTile;
       // What is beyond the last chunk meets activations of 0.
       job.chunks = std::min(k_tiles * kChunksPerTile, panels_.layout.width() / kChunk - job.chunk);
@@ -77,24 +100,9 @@ class BlockProduct {
     }
   }
 
-  // y = total * row unit * scale of the activations + bias
-  void finish(int64_t p, int64_t count, int64_t first_row, Workspace& work, int64_t stride) const {
-    const int64_t n = p * kPanelRows;
-    const int64_t columns = std::min(count * kPanelRows, panels_.n - n);
-    const int64_t rows = std::min(kRowTilesTogether * kTileRows, call_.m - first_row);
-    for (int64_t r = 0; r < rows; ++r) {
-      row_.finish({.total = work.total() + r * stride,
-                   .unit = panels_.row_unit.data() + n,
-                   .bias = bias_.empty() ? nullptr : bias_.data() + n,
-                   .scale = tiles_.scale(first_row + r),
-                   .count = columns,
-                   .y = call_.y + (first_row + r) * call_.y_stride + n});
-    }
-  }
-
   const Row& row_;
   const Panels& panels_;
-  const std::span<const float> bias_;
+  const std::vector<float>& bias_;
   const FewBitCall& call_;
   const ActivationTiles& tiles_;
 };
@@ -105,7 +113,7 @@ bool takes_blocks(const Layout& layout, int64_t m) {
   return m >= kBlockRows && (layout.bits <= 4 || layout.expands_exactly());
 }
 
-void run_blocks(const Row& row, const Panels& panels, std::span<const float> bias,
+void run_blocks(const Row& row, const Panels& panels, const std::vector<float>& bias,
                 const FewBitCall& call, int threads) {
   // Kept by the threads that multiply: memory fresh from the system costs as much as a product.
   static thread_local ActivationTiles kept_tiles;

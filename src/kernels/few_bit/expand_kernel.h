@@ -74,6 +74,18 @@ struct Expander {
     return V::pair_of(V::round(factor), V::round(addend));
   }
 
+  static const uint8_t* end_of(const ExpandJob& job) {
+    return codes_of(*job.layout, job.panel, job.chunk + job.chunks - 1);
+  }
+  // A panel's k of one job are a few pages; then those of the next job follow.
+  static inline __attribute__((always_inline)) void fetch_ahead(const ExpandJob& job,
+                                                                const uint8_t* codes,
+                                                                const uint8_t* end) {
+    const uint8_t* ahead = codes + kAhead;
+    if (ahead > end) ahead = job.next + (ahead - end);
+    V::prefetch(ahead, job.layout->chunk_bytes() + job.layout->vector_bytes());
+  }
+
   // Without offsets of their own.
   static constexpr int kByteShift = Table ? 2 : 8;
 
@@ -142,18 +154,18 @@ struct Expander {
     const Layout& l = *job.layout;
     const typename V::W levels = Table ? V::byte_table(l.byte_levels.data()) : V::zero();
     if (l.expands_exactly()) return run_exact(job, levels);
-    const typename V::F inverse =
-        V::inverse_or_zero(V::load_float(reinterpret_cast<const uint8_t*>(job.scale)));
+    const typename V::F inverse = V::inverse_or_zero(V::load_floats(job.scale));
     l.offsets ? add_chunks(job, inverse, levels) : scale_chunks(job, inverse, levels);
   }
 
   static void scale_chunks(const ExpandJob& job, typename V::F inverse, typename V::W levels) {
     const Layout& l = *job.layout;
+    const uint8_t* last_codes = end_of(job);
     uint8_t* out = job.lines;
     for (int64_t c = job.chunk; c < job.chunk + job.chunks; ++c, out += 512) {
       const uint8_t* scales = scales_of(l, job.panel, c);
       const uint8_t* codes = codes_of(l, job.panel, c);
-      V::prefetch(codes + kAhead, l.chunk_bytes());
+      fetch_ahead(job, codes, last_codes);
       typename V::I group = factors(load(l, scales), inverse);
       scaled_line<0>(codes, levels, l.zero, group, job.zero, out);
       scaled_line<1>(codes, levels, l.zero, group, job.zero, out);
@@ -170,11 +182,12 @@ struct Expander {
   static void add_chunks(const ExpandJob& job, typename V::F inverse, typename V::W levels) {
     const Layout& l = *job.layout;
     const int64_t end = job.chunk + job.chunks;
+    const uint8_t* last_codes = end_of(job);
     uint8_t* out = job.lines;
     for (int64_t c = job.chunk; c < end; ++c, out += 512) {
       const uint8_t* scales = scales_of(l, job.panel, c);
       const uint8_t* codes = codes_of(l, job.panel, c);
-      V::prefetch(codes + kAhead, l.chunk_bytes());
+      fetch_ahead(job, codes, last_codes);
       typename V::I group = pairs(load(l, scales), inverse, job.zero);
       line<0>(codes, levels, group, out);
       line<1>(codes, levels, group, out);

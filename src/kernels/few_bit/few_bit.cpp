@@ -58,7 +58,8 @@ struct FewBitGemm::Impl {
   const few_bit::Row* row = nullptr;
   FewBitActivations activations = FewBitActivations::kInt8;
   few_bit::Panels panels;
-  std::vector<float> bias;
+  bool has_bias = false;
+  std::vector<float> bias;  // filled up to whole panels
 };
 
 namespace {
@@ -129,7 +130,7 @@ void run_rows(const FewBitGemm::Impl& impl, const FewBitCall& call, int threads)
                    call.y + m * call.y_stride, call.y_stride);
       }
     }
-    if (!impl.bias.empty()) {
+    if (impl.has_bias) {
 #pragma omp for schedule(static)
       for (int64_t m = 0; m < call.m; ++m) {
         for (int64_t n = 0; n < panels.n; ++n) {
@@ -155,7 +156,9 @@ Result<FewBitGemm> FewBitGemm::prepare(const PackedMatrix& matrix, std::span<con
   FEWBIT_ASSIGN(impl->row, few_bit::find_row(options));
   impl->activations = options.activations;
   impl->panels = few_bit::pack_panels(matrix, options.activations);
-  impl->bias.assign(bias.begin(), bias.end());
+  impl->has_bias = !bias.empty();
+  impl->bias.assign(static_cast<size_t>(impl->panels.count() * kPanelRows), 0.0F);
+  std::ranges::copy(bias, impl->bias.begin());
   return FewBitGemm(std::move(impl));
 }
 

@@ -57,6 +57,7 @@ struct PanelJob {
 struct ExpandJob {
   const Layout* layout = nullptr;
   const uint8_t* panel = nullptr;
+  const uint8_t* next = nullptr;  ///< the codes that the next job begins with
   int64_t chunk = 0;
   int64_t chunks = 0;
   int zero = 0;  ///< of the bytes: 128 for unsigned ones, 0 for signed ones
@@ -83,6 +84,16 @@ struct BlockJob {
   float* total = nullptr;          ///< [16 * row_tiles, 16 * panels]
   int64_t total_stride = 0;
   bool first = true;  ///< total = ..., else total += ...
+  /// What follows the last of the blocks: y = total * unit * row_scale + bias, for pairs of whole
+  /// panels and rows that are there; total remains of the others.
+  bool last = false;
+  const float* unit = nullptr;       ///< [16 * panels]
+  const float* bias = nullptr;       ///< [16 * panels]
+  const float* row_scale = nullptr;  ///< [rows]
+  int64_t rows = 0;
+  int64_t whole_panels = 0;
+  float* y = nullptr;  ///< [rows, 16 * whole_panels], rows y_stride apart
+  int64_t y_stride = 0;
 };
 
 /// x * inverse, rounded to the nearest even, in pieces.
@@ -100,7 +111,7 @@ struct RoundJob {
 struct FinishJob {
   const float* total = nullptr;
   const float* unit = nullptr;
-  const float* bias = nullptr;  ///< may be null
+  const float* bias = nullptr;
   float scale = 0;
   int64_t count = 0;
   float* y = nullptr;

@@ -190,7 +190,7 @@ void panel(const PanelJob& job, int64_t index, int64_t stream_panels) {
   }
   for (int s = 0; s < P; ++s) {
     const int64_t n = (index + s * stream_panels) * kPanelRows;
-    const typename V::F unit = V::load_float(reinterpret_cast<const uint8_t*>(job.row_unit + n));
+    const typename V::F unit = V::load_floats(job.row_unit + n);
     for (int m = 0; m < M; ++m) {
       V::store(job.y + m * job.y_stride + n, V::scale(V::multiply(total[s][m], unit), a.scale[m]));
     }

@@ -38,14 +38,10 @@ void round_to_bytes(const RoundJob& job) {
   }
 }
 
-// y = total * unit * scale (+ bias)
+// y = total * unit * scale + bias
 void finish_row(const FinishJob& job) {
-  if (job.bias == nullptr) {
-    for (int64_t n = 0; n < job.count; ++n) job.y[n] = job.total[n] * job.unit[n] * job.scale;
-  } else {
-    for (int64_t n = 0; n < job.count; ++n) {
-      job.y[n] = job.total[n] * job.unit[n] * job.scale + job.bias[n];
-    }
+  for (int64_t n = 0; n < job.count; ++n) {
+    job.y[n] = job.total[n] * job.unit[n] * job.scale + job.bias[n];
   }
 }
 

@@ -82,6 +82,9 @@ struct Vec256 {
   FEWBIT_INLINE F load_half(const uint8_t* p) {
     return {halves(p), halves(p + 16)};
   }
+  FEWBIT_INLINE F load_floats(const float* p) {
+    return load_float(reinterpret_cast<const uint8_t*>(p));
+  }
   FEWBIT_INLINE F load_float(const uint8_t* p) {
     const auto* floats = reinterpret_cast<const float*>(p);
     return {_mm256_loadu_ps(floats), _mm256_loadu_ps(floats + 8)};

@@ -42,6 +42,9 @@ struct VecAvx512 {
   FEWBIT_INLINE F load_half(const uint8_t* p) {
     return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
   }
+  FEWBIT_INLINE F load_floats(const float* p) {
+    return load_float(reinterpret_cast<const uint8_t*>(p));
+  }
   FEWBIT_INLINE F load_float(const uint8_t* p) { return _mm512_loadu_ps(p); }
   FEWBIT_INLINE F add_product(F sum, F a, F b) { return _mm512_fmadd_ps(a, b, sum); }
   FEWBIT_INLINE F scale(F x, float s) { return _mm512_mul_ps(x, _mm512_set1_ps(s)); }

@@ -107,6 +107,9 @@ struct VecNeon {
   FEWBIT_INLINE F load_float(const uint8_t* p) {
     return {four_floats(p), four_floats(p + 16), four_floats(p + 32), four_floats(p + 48)};
   }
+  FEWBIT_INLINE F load_floats(const float* p) {
+    return load_float(reinterpret_cast<const uint8_t*>(p));
+  }
   FEWBIT_INLINE F add_product(F sum, F x, F y) {
     return {vfmaq_f32(sum.a, x.a, y.a), vfmaq_f32(sum.b, x.b, y.b), vfmaq_f32(sum.c, x.c, y.c),
             vfmaq_f32(sum.d, x.d, y.d)};

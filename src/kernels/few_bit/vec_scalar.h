@@ -74,6 +74,7 @@ struct VecScalar {
     }
     return out;
   }
+  static F load_floats(const float* p) { return load_float(reinterpret_cast<const uint8_t*>(p)); }
   static F load_float(const uint8_t* p) {
     F out;
     std::memcpy(out.lane, p, sizeof(out.lane));

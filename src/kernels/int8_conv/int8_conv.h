@@ -36,6 +36,7 @@ class Int8ConvKernel {
   virtual void run(const Int8ConvShape& shape, const void* input, const void* residual,
                    void* output, int threads) const = 0;
   virtual int64_t packed_bytes() const = 0;
+  virtual int weight_bits() const { return 8; }  ///< that a weight takes in memory
   virtual Isa isa() const = 0;
 };
 
@@ -56,6 +57,7 @@ class Int8Conv {
   }
 
   int64_t packed_bytes() const { return kernel_->packed_bytes(); }
+  int weight_bits() const { return kernel_->weight_bits(); }
   Isa isa() const { return kernel_->isa(); }
 
  private:

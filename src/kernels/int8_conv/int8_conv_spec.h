@@ -26,6 +26,10 @@ struct Int8ConvSpec {
   DType weight_type = DType::kInt8;  ///< kInt8 or kUint8
   /// Zero points of the weights: empty (all 0), one, or one per output channel.
   std::vector<int32_t> weight_zero;
+  /// Keeps the weights in as few bits as their values need and unpacks them when they are used
+  /// (int8_gemm/code_panels.h). The results are the same. Depthwise convolutions, whose weights are
+  /// next to nothing, keep them as int8.
+  bool few_bits = false;
   Int8OutputSpec output;
 
   int64_t taps() const { return kernel_h * kernel_w; }

@@ -39,6 +39,7 @@ struct Case {
   Int8ConvShape shape;
   std::vector<uint8_t> weights, input, residual, expected;
   std::vector<int32_t> bias;
+  int weight_bits = 8;  ///< of the values; less with spec.few_bits
 
   void set_output(DType type, bool residual_add, bool lut) {
     Int8OutputSpec& out = spec.output;
@@ -91,6 +92,7 @@ struct Case {
     const int64_t in_pixels = shape.batch * shape.in_h * shape.in_w;
     input = random_bytes((in_pixels - 1) * in_stride + spec.in_channels);
     weights = random_bytes(spec.out_channels * spec.group_in_channels() * spec.taps());
+    if (spec.few_bits) narrow_weights();
     bias.clear();
     for (int64_t c = 0; c < spec.out_channels; ++c) {
       bias.push_back(static_cast<int32_t>(uniform(-20000, 20000)));
@@ -102,6 +104,20 @@ struct Case {
     expected = empty_output(out_stride);
     int8_conv_reference(spec, shape, weights.data(), bias, input.data(),
                         spec.output.residual ? residual.data() : nullptr, expected.data());
+  }
+
+  // Brings the weights of every channel into `weight_bits` bits around some value; 1 bit: -1 and 1.
+  void narrow_weights() {
+    spec.weight_type = DType::kInt8;
+    spec.weight_zero.clear();
+    const auto per_channel = static_cast<size_t>(spec.group_in_channels() * spec.taps());
+    const int32_t codes = 1 << weight_bits;
+    int32_t least = 0;
+    for (size_t i = 0; i < weights.size(); ++i) {
+      if (i % per_channel == 0) least = static_cast<int32_t>(uniform(1 - codes, 0));
+      const int32_t code = weights[i] % codes;
+      weights[i] = static_cast<uint8_t>(weight_bits == 1 ? 2 * code - 1 : least + code);
+    }
   }
 
   std::vector<uint8_t> empty_output(int64_t out_stride) const {
@@ -117,6 +133,20 @@ struct Case {
     conv->run(shape, input.data(), spec.output.residual ? residual.data() : nullptr, out.data(),
               threads);
     ASSERT_EQ(out, expected) << name_of(isa) << ": " << describe();
+    if (spec.few_bits && spec.groups == 1) {
+      // 1 bit has no zero to fill up with: then it is two.
+      EXPECT_LE(conv->weight_bits(), std::max(weight_bits, 2));
+      EXPECT_LE(conv->packed_bytes(), most_bytes(conv->weight_bits(), isa));
+    }
+  }
+
+  /// Of packed weights, everything rounded up.
+  int64_t most_bytes(int bits, Isa isa) const {
+    const int64_t k = isa == Isa::kAmx ? 64 : 4;
+    const int64_t run = spec.dilation_w == 1 ? spec.kernel_w * spec.in_channels : spec.in_channels;
+    const int64_t runs = spec.taps() * spec.in_channels / run;
+    const int64_t padded = (runs * ((run + k - 1) / k * k) + 31) / 32 * 32;
+    return (spec.out_channels + 15) / 16 * 16 * padded * bits / 8;
   }
 
   /// The same on a row of the table, which may be an emulated one.
@@ -214,6 +244,33 @@ std::vector<const int8::Row*> emulated_rows() {
   return out;
 }
 
+void run_few_bit_cases(int count) {
+  const std::vector<Isa> isas = native_isas();
+  const std::vector<const int8::Row*> emulated = emulated_rows();
+  for (int i = 0; i < count; ++i) {
+    Case c = random_case(i % 10 == 9);
+    c.spec.few_bits = true;
+    c.weight_bits = i % 7 + 1;
+    // Some large enough that a thread unpacks two panels at a time.
+    if (i % 20 == 0) {
+      c.spec.in_channels = 640 * c.spec.groups;
+      c.spec.out_channels = 112 * c.spec.groups;
+      c.shape.in_pixel_stride = c.shape.out_pixel_stride = c.shape.residual_pixel_stride = 0;
+      c.spec.output = {};
+      c.set_output(DType::kUint8, true, false);
+    }
+    c.make_data();
+    for (Isa isa : isas) {
+      c.check(isa, i % 3 + 1);
+      if (::testing::Test::HasFatalFailure()) return;
+    }
+    for (const int8::Row* row : emulated) {
+      if (i % 4 == 0) c.check_row(*row);
+      if (::testing::Test::HasFatalFailure()) return;
+    }
+  }
+}
+
 void run_cases(bool depthwise, int count) {
   const std::vector<Isa> isas = native_isas();
   for (int i = 0; i < count; ++i) {
@@ -244,6 +301,24 @@ TEST(Int8Conv, RandomDenseAndGroupedMatchReference) {
 }
 TEST(Int8Conv, RandomDepthwiseMatchesReference) {
   run_cases(true, 400);
+}
+
+TEST(Int8Conv, WeightsInFewBitsMatchReference) {
+  run_few_bit_cases(420);
+}
+
+// What needs 8 bits stays as it is.
+TEST(Int8Conv, WideWeightsAreNotCompressed) {
+  Case c;
+  c.spec.in_channels = c.spec.out_channels = 32;
+  c.set_output(DType::kUint8, false, false);
+  c.spec.few_bits = true;
+  std::vector<int8_t> weights(32 * 32, 0);
+  weights[5] = 127;
+  weights[6] = -1;
+  const Result<Int8Conv> conv = Int8Conv::prepare(c.spec, weights.data(), {});
+  ASSERT_TRUE(conv.ok());
+  EXPECT_EQ(conv->weight_bits(), 8);
 }
 
 // Shapes of real networks, plain requantization, with threads: the fast paths.

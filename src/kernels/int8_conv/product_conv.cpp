@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "kernels/int8_conv/image_band.h"
+#include "kernels/int8_gemm/code_panels.h"
 
 namespace fewbit::int8 {
 namespace {
@@ -53,6 +54,7 @@ class ProductConv final : public Int8ConvKernel {
       max_abs = std::max(max_abs, 255.0 * 255.0 * static_cast<double>(source.k) +
                                       std::abs(static_cast<double>(v)));
     stage_.emplace(spec.output, b_.channel_of(), max_abs);
+    if (spec.few_bits) compress_panels(b_);
   }
 
   void run(const Int8ConvShape& sizes, const void* input, const void* residual, void* output,
@@ -82,6 +84,7 @@ class ProductConv final : public Int8ConvKernel {
   }
 
   int64_t packed_bytes() const override { return b_.data.bytes(); }
+  int weight_bits() const override { return b_.bits; }
   Isa isa() const override { return row_.isa; }
 
  private:

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "kernels/int8_gemm/code_panels.h"
+
 namespace fewbit::int8 {
 namespace {
 
@@ -41,6 +43,9 @@ Range part_of(int64_t total, int64_t parts, int64_t index) {
   return {total * index / parts, total * (index + 1) / parts};
 }
 
+// Unpacking a column takes the arithmetic of so many rows... (AMX).
+constexpr double kUnpackedColumns = 2;
+
 struct Split {
   int64_t row_parts = 1;
   int64_t panel_parts = 1;
@@ -73,7 +78,8 @@ Split choose_split(const Product& p, int threads) {
                              static_cast<double>(units) * static_cast<double>(rows);
     const double part_cols =
         static_cast<double>((panels + split.panel_parts - 1) / split.panel_parts * kPanelCols);
-    const double cost = part_rows * part_cols / 64 + part_rows / 8 + part_cols / 16;
+    const double cost = part_rows * part_cols / 64 + part_rows / 8 +
+                        part_cols / (p.b->bits < 8 ? kUnpackedColumns : 16);
     if (row_parts == 1 || cost < best_cost) {
       best = split;
       best_cost = cost;
@@ -87,6 +93,7 @@ struct Scratch {
   Tensor band;
   std::vector<int32_t> row_sum;
   Tensor partial;  // sums of a block, where k is cut
+  Tensor panels;   // of codes, unpacked
 
   uint8_t* band_of(int64_t bytes) {
     if (!band.defined() || band.elements() < bytes) {
@@ -124,6 +131,19 @@ struct Block {
   Band band;
 };
 
+// Where A takes no more than this, codes are unpacked in slices of k that stay in the first-level
+// cache while all of A passes.
+constexpr int64_t kSlicedA = 64 * 1024;
+
+// Whether a thread unpacks all its panels, where they are codes, and keeps them in the second-level
+// cache.
+bool keeps_panels(const Product& p, Range lines, Range pixels, Range panels) {
+  const int64_t a_bytes = p.rows.copy ? p.rows.band_bytes(lines.size(), pixels.size())
+                                      : lines.size() * pixels.size() * p.b->k_padded;
+  const bool fits = panels.size() * p.b->panel_bytes() <= kLargeB;
+  return fits && (a_bytes > kSlicedA || p.row->k_multiple % kChunkK != 0);
+}
+
 // One thread's share: lines x pixels x panels.
 class Worker {
  public:
@@ -133,7 +153,9 @@ class Worker {
         lines_(lines),
         pixels_(pixels),
         panels_(panels),
-        scratch_(thread_scratch()) {}
+        scratch_(thread_scratch()),
+        keeps_(keeps_panels(product, lines, pixels, panels)),
+        reader_(b_, *p_.row, panels.begin, panels.end, keeps_, scratch_.panels) {}
 
   void run() {
     const Range size = block_size();
@@ -156,8 +178,8 @@ class Worker {
  private:
   // Lines (begin) and pixels (end) of a block.
   Range block_size() const {
-    const int64_t budget =
-        panels_.size() * b_.panel_bytes() > kLargeB ? large_block_bytes() : kSmallBlockBytes;
+    const bool large = panels_.size() * b_.panel_bytes() > kLargeB || (b_.bits < 8 && !keeps_);
+    const int64_t budget = large ? large_block_bytes() : kSmallBlockBytes;
     const auto bytes = [&](int64_t lines, int64_t pixels) {
       return p_.rows.copy ? p_.rows.band_bytes(lines, pixels) : lines * pixels * b_.k_padded;
     };
@@ -225,7 +247,6 @@ class Worker {
     t.a_stride = block.band.tiled ? 64 : block.band.pixel_stride;
     t.a_step = block.band.tiled ? 64 * kMaxTileRows : 64;
     t.a_signed = p_.a_signed;
-    t.panel_bytes = b_.panel_bytes();
     t.panels = width;
     FinishArgs f = {};
     f.stage = p_.stage;
@@ -236,18 +257,40 @@ class Worker {
     f.col_sum = b_.col_sum.data<int32_t>();
     f.col_zero = b_.col_zero.defined() ? b_.col_zero.data<int32_t>() : nullptr;
     const int64_t channel = group * b_.n + panel * kPanelCols;
-    const int64_t parts = parts_of_k(block);
-    for (int64_t part = 0; part < parts; ++part) {
-      const Range k = part_of(b_.run_bytes / p_.row->k_multiple, parts, part);
-      run_slice(block, packed_panel, channel,
-                {k.begin * p_.row->k_multiple, k.end * p_.row->k_multiple}, t, f);
+    const int64_t slices = slice_count(block);
+    for (int64_t i = 0; i < slices; ++i) {
+      const Slice slice = slice_of(slices, i);
+      reader_.set(packed_panel, width, slice.position(b_.run_bytes), slice.end(b_.run_bytes));
+      t.panel_bytes = reader_.panel_bytes();
+      run_slice(block, packed_panel, channel, slice, t, f);
     }
   }
 
-  // Parts into which k is cut for a block: rows of one long run only.
-  int64_t parts_of_k(const Block& block) const {
-    if (b_.runs > 1 || block.lines.size() > 1 || block.pixels.size() < kMinRowsToSlice) return 1;
-    return (b_.run_bytes + kSliceOfK * 3 / 2 - 1) / (kSliceOfK * 3 / 2);
+  /// A part of B's k: whole runs, or positions of one run.
+  struct Slice {
+    Range runs;
+    Range k;
+    int64_t position(int64_t run_bytes) const { return runs.begin * run_bytes + k.begin; }
+    int64_t end(int64_t run_bytes) const { return (runs.end - 1) * run_bytes + k.end; }
+  };
+
+  // Slices that k is cut into for a block.
+  int64_t slice_count(const Block& block) const {
+    constexpr int64_t kMost = kSliceOfK * 3 / 2;
+    const bool codes = b_.bits < 8 && !keeps_;
+    if (!codes && (b_.runs > 1 || block.lines.size() > 1 || block.pixels.size() < kMinRowsToSlice))
+      return 1;
+    if (codes && p_.row->k_multiple % kChunkK != 0) return 1;
+    if (b_.run_bytes > kMost) return b_.runs * ((b_.run_bytes + kMost - 1) / kMost);
+    const int64_t runs = kMost / b_.run_bytes;
+    return (b_.runs + runs - 1) / runs;
+  }
+
+  Slice slice_of(int64_t slices, int64_t index) const {
+    if (slices <= b_.runs) return {part_of(b_.runs, slices, index), {0, b_.run_bytes}};
+    const int64_t step = p_.row->k_multiple, parts = slices / b_.runs, run = index / parts;
+    const Range k = part_of(b_.run_bytes / step, parts, index % parts);
+    return {{run, run + 1}, {k.begin * step, k.end * step}};
   }
 
   // Rows of a full tile. AMX takes a new shape of tile slowly, so that a line is cut into equal
@@ -259,28 +302,33 @@ class Worker {
     return (count + tiles - 1) / tiles;
   }
 
-  // The positions `k` of every run: the sums of all but the last slice wait in memory.
-  void run_slice(const Block& block, int64_t packed_panel, int64_t channel, Range k, TileArgs& t,
-                 FinishArgs& f) {
+  // A slice of k times all rows of the block: the sums of all but a line's last slice wait in
+  // memory.
+  void run_slice(const Block& block, int64_t packed_panel, int64_t channel, const Slice& slice,
+                 TileArgs& t, FinishArgs& f) {
     const int64_t count = block.pixels.size();
     const int64_t tile_rows = full_tile(block);
     const int64_t full = count / tile_rows * tile_rows;
     for (int64_t line = 0; line < block.lines.size();) {
-      set_runs(block.lines.begin + line, packed_panel, k, t);
       const int64_t alike = lines_alike(block, line);
+      Part part;
+      if (!set_runs(block.lines.begin + line, packed_panel, slice, t, part)) {
+        line += alike;
+        continue;
+      }
       if (pairs_lines(p_) && alike > 1) {
         t.rows = static_cast<int>(2 * count);
-        run_tiles(block, {line, 0, alike / 2, 2}, channel, k, t, f);
+        run_tiles(block, {line, 0, alike / 2, 2}, channel, part, t, f);
         line += alike / 2 * 2;
       } else if (count == tile_rows && count == p_.rows.width) {
         t.rows = static_cast<int>(count);
-        run_tiles(block, {line, 0, alike, 1}, channel, k, t, f);
+        run_tiles(block, {line, 0, alike, 1}, channel, part, t, f);
         line += alike;
       } else {
         t.rows = static_cast<int>(tile_rows);
-        if (full > 0) run_tiles(block, {line, 0, full / tile_rows, 0}, channel, k, t, f);
+        if (full > 0) run_tiles(block, {line, 0, full / tile_rows, 0}, channel, part, t, f);
         t.rows = static_cast<int>(count - full);
-        if (full < count) run_tiles(block, {line, full, 1, 0}, channel, k, t, f);
+        if (full < count) run_tiles(block, {line, full, 1, 0}, channel, part, t, f);
         ++line;
       }
     }
@@ -306,15 +354,30 @@ class Worker {
            runs_of(line).count == runs_of(line + 1).count;
   }
 
-  void set_runs(int64_t line, int64_t packed_panel, Range k, TileArgs& t) const {
+  /// What a slice is of a line's sums.
+  struct Part {
+    int64_t k = 0;  // where in every run it begins
+    bool first = true, last = true;
+  };
+
+  // False if the line takes no part in the slice.
+  bool set_runs(int64_t line, int64_t packed_panel, const Slice& slice, TileArgs& t, Part& part) {
     LineRuns runs = {0, b_.runs, p_.init};
     if (!p_.rows.line_runs.empty()) runs = runs_of(line);
-    t.runs = static_cast<int>(runs.count);
-    t.run_offset = p_.rows.run_offset.data() + runs.first;
-    t.run_bytes = k.size();
+    const int64_t end = runs.first + runs.count;
+    const int64_t from = std::max(runs.first, slice.runs.begin), to = std::min(end, slice.runs.end);
+    // A line of nothing but padding is finished with the first slice.
+    const bool empty = runs.count == 0 && slice.runs.begin == 0 && slice.k.begin == 0;
+    if (from >= to && !empty) return false;
+    t.runs = empty ? 0 : static_cast<int>(to - from);
+    t.run_offset = p_.rows.run_offset.data() + from;
+    t.run_bytes = slice.k.size();
     t.start = runs.init + packed_panel * kPanelCols;
-    t.b = b_.data.data<int8_t>() + packed_panel * b_.panel_bytes() +
-          (runs.first * b_.run_bytes + k.begin) * kPanelCols;
+    t.b = reader_.at(from * b_.run_bytes + slice.k.begin);
+    part.k = slice.k.begin;
+    part.first = empty || (from == runs.first && slice.k.begin == 0);
+    part.last = empty || (to == end && slice.k.end == b_.run_bytes);
+    return true;
   }
 
   /// `count` tiles of t.rows from pixel x of a line of the block on: one after the other in that
@@ -323,13 +386,13 @@ class Worker {
     int64_t line, x, count, lines_each;
   };
 
-  void run_tiles(const Block& block, const Tiles& tiles, int64_t channel, Range k, TileArgs& t,
-                 FinishArgs& f) {
+  void run_tiles(const Block& block, const Tiles& tiles, int64_t channel, const Part& part,
+                 TileArgs& t, FinishArgs& f) {
     const auto [line, x, count, lines_each] = tiles;
     const Band& band = block.band;
     t.tiles = static_cast<int>(count);
-    t.a[0] = band.a + line * band.line_stride + x * band.pixel_stride + k.begin / 64 * t.a_step +
-             k.begin % 64;
+    t.a[0] = band.a + line * band.line_stride + x * band.pixel_stride + part.k / 64 * t.a_step +
+             part.k % 64;
     t.a[1] = t.a[0] + (lines_each == 2 ? band.line_stride : (t.rows + 1) / 2 * t.a_stride);
     t.a_next = lines_each == 0 ? t.rows * band.pixel_stride : lines_each * band.line_stride;
     const int64_t row = (block.lines.begin + line) * p_.rows.width + block.pixels.begin + x;
@@ -340,13 +403,19 @@ class Worker {
     if (b_.col_zero.defined()) {
       f.row_sum = scratch_.row_sum.data() + line * block.pixels.size() + x;
     }
-    if (k.size() < b_.run_bytes) {
-      int32_t* partial = scratch_.partial_of(block.pixels.size()) + x * kTileCols;
-      t.start_stride = k.begin > 0 ? kTileCols : 0;
-      if (k.begin > 0) t.start = partial;
-      t.partial = k.end < b_.run_bytes ? partial : nullptr;
+    t.start_stride = 0;
+    t.partial = nullptr;
+    t.fetch = 0;
+    if (!part.first || !part.last) {
+      int32_t* partial = scratch_.partial_of(block.lines.size() * block.pixels.size()) +
+                         (line * block.pixels.size() + x) * kTileCols;
+      if (!part.first) {
+        t.start = partial;
+        t.start_stride = kTileCols;
+      }
+      if (!part.last) t.partial = partial;
       // The same panels' next slice, or the first of the next two panels.
-      t.fetch = k.size() * kPanelCols + (k.end < b_.run_bytes ? 0 : b_.panel_bytes());
+      if (b_.bits == 8) t.fetch = t.run_bytes * kPanelCols + (part.last ? b_.panel_bytes() : 0);
     }
     p_.row->tile(t, f);
   }
@@ -357,6 +426,8 @@ class Worker {
   Range pixels_;
   Range panels_;
   Scratch& scratch_;
+  bool keeps_;
+  PanelReader reader_;
 };
 
 void run_part(const Product& p, const Split& split, int64_t index) {

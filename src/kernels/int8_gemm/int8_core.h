@@ -114,6 +114,9 @@ struct Row {
   void (*tile)(const TileArgs& tiles, const FinishArgs& finish);
   /// Finishes sums in memory: rows of kTileCols int32.
   void (*finish)(const int32_t* acc, int rows, const FinishArgs& finish);
+  /// Codes of one panel (code_panels.h) to int8; `zero` is 64 bytes, taken off every line.
+  void (*unpack)(int bits, const uint8_t* codes, const uint8_t* zero, int64_t chunks,
+                 int8_t* panel);
 };
 
 /// Every row compiled in, ascending; emulated ones last.
@@ -132,9 +135,11 @@ struct PackedB {
   int64_t k = 0, n = 0, groups = 1, panels = 0;
   int64_t runs = 1, run_bytes = 0;
   int64_t k_padded = 0;  ///< runs * run_bytes
+  int bits = 8;          ///< of a weight in `data`: below 8, panels of codes (code_panels.h)
   Tensor data;
-  Tensor col_sum;   ///< int32 [groups * panels * 16]: sum_k (b' - b_zero')
-  Tensor col_zero;  ///< the same shape: b_zero'; undefined if all zero points are 0
+  Tensor code_zero;  ///< with codes: uint8 [groups * panels][64]
+  Tensor col_sum;    ///< int32 [groups * panels * 16]: sum_k (b' - b_zero')
+  Tensor col_zero;   ///< the same shape: b_zero'; undefined if all zero points are 0
   int64_t panel_bytes() const { return k_padded * kPanelCols; }
   int64_t columns() const { return groups * panels * kPanelCols; }
   /// Output channel of each packed column, -1 for padding.

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <cstring>
 
-#include "kernels/int8_gemm/int8_core.h"
+#include "kernels/int8_gemm/code_panels.h"
 
 namespace fewbit {
 
@@ -161,6 +161,7 @@ Result<Int8Gemm> Int8Gemm::prepare(const Int8GemmSpec& spec, const void* b,
   impl->init_no_zero = int8::make_init(impl->b, bias, 0);
   const double max_abs = 255.0 * 255.0 * static_cast<double>(spec.k) + largest_abs(bias);
   impl->stage.emplace(spec.output, impl->b.channel_of(), max_abs);
+  if (spec.few_bits) int8::compress_panels(impl->b);
   return Int8Gemm(std::move(impl));
 }
 
@@ -177,6 +178,9 @@ void Int8Gemm::run(const Int8GemmCall& call, int threads) const {
 
 int64_t Int8Gemm::packed_bytes() const {
   return impl_->b.data.bytes();
+}
+int Int8Gemm::weight_bits() const {
+  return impl_->b.bits;
 }
 Isa Int8Gemm::isa() const {
   return impl_->row->isa;

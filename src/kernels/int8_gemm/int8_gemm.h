@@ -42,6 +42,9 @@ struct Int8GemmSpec {
   DType b_type = DType::kInt8;
   bool b_transposed = false;    ///< B is stored [n, k]
   std::vector<int32_t> b_zero;  ///< empty (all 0), one, or one per column
+  /// Keeps B in as few bits as its values need and unpacks it when it is used (code_panels.h). The
+  /// results are the same. For constants.
+  bool few_bits = false;
   Int8OutputSpec output;
 };
 
@@ -73,6 +76,7 @@ class Int8Gemm {
   void run(const Int8GemmCall& call, int threads) const;
 
   int64_t packed_bytes() const;
+  int weight_bits() const;  ///< that an element of B takes
   Isa isa() const;
 
   struct Impl;

@@ -15,6 +15,7 @@
 #include "kernels/int8_gemm/vec_avx512.h"
 // Policies first: the kernel header uses them.
 #include "kernels/int8_gemm/tile_kernel.h"
+#include "kernels/int8_gemm/unpack_chunk.h"
 
 namespace fewbit::int8 {
 namespace {
@@ -59,7 +60,8 @@ const Row kAmxRow = {.isa = Isa::kAmx,
                      .begin = AmxTile<NativeTile>::begin,
                      .end = AmxTile<NativeTile>::end,
                      .tile = tile,
-                     .finish = finish_sums};
+                     .finish = finish_sums,
+                     .unpack = Unpacker<64>::run};
 
 }  // namespace fewbit::int8
 

@@ -5,6 +5,7 @@
 #include "kernels/int8_gemm/vec_scalar.h"
 // Policies first: the kernel header uses them.
 #include "kernels/int8_gemm/tile_kernel.h"
+#include "kernels/int8_gemm/unpack_chunk.h"
 
 namespace fewbit::int8 {
 namespace {
@@ -33,6 +34,7 @@ const Row kAmxEmulatedRow = {.isa = Isa::kAmx,
                              .begin = AmxTile<EmulatedTile>::begin,
                              .end = AmxTile<EmulatedTile>::end,
                              .tile = tile,
-                             .finish = finish_rows<VecScalar>};
+                             .finish = finish_rows<VecScalar>,
+                             .unpack = Unpacker<16>::run};
 
 }  // namespace fewbit::int8

@@ -9,6 +9,7 @@
 #include "kernels/int8_gemm/vec_avx2.h"
 // Policies first: the kernel header uses them.
 #include "kernels/int8_gemm/tile_kernel.h"
+#include "kernels/int8_gemm/unpack_chunk.h"
 
 namespace fewbit::int8 {
 namespace {
@@ -31,7 +32,8 @@ const Row kAvx2Row = {.isa = Isa::kAvx2,
                       .begin = nullptr,
                       .end = nullptr,
                       .tile = tile,
-                      .finish = finish_rows<VecAvx2>};
+                      .finish = finish_rows<VecAvx2>,
+                      .unpack = Unpacker<32>::run};
 
 }  // namespace fewbit::int8
 

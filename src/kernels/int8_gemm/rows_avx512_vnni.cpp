@@ -15,6 +15,7 @@
 #include "kernels/int8_gemm/vec_avx512.h"
 // Policies first: the kernel header uses them.
 #include "kernels/int8_gemm/tile_kernel.h"
+#include "kernels/int8_gemm/unpack_chunk.h"
 
 namespace fewbit::int8 {
 namespace {
@@ -40,7 +41,8 @@ const Row kAvx512VnniRow = {.isa = Isa::kAvx512Vnni,
                             .begin = nullptr,
                             .end = nullptr,
                             .tile = tile,
-                            .finish = finish_rows<VecAvx512>};
+                            .finish = finish_rows<VecAvx512>,
+                            .unpack = Unpacker<64>::run};
 
 }  // namespace fewbit::int8
 

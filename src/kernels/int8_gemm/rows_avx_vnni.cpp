@@ -10,6 +10,7 @@
 #include "kernels/int8_gemm/vec_avx2.h"
 // Policies first: the kernel header uses them.
 #include "kernels/int8_gemm/tile_kernel.h"
+#include "kernels/int8_gemm/unpack_chunk.h"
 
 namespace fewbit::int8 {
 namespace {
@@ -32,7 +33,8 @@ const Row kAvxVnniRow = {.isa = Isa::kAvxVnni,
                          .begin = nullptr,
                          .end = nullptr,
                          .tile = tile,
-                         .finish = finish_rows<VecAvxVnni>};
+                         .finish = finish_rows<VecAvxVnni>,
+                         .unpack = Unpacker<32>::run};
 
 }  // namespace fewbit::int8
 

@@ -1,11 +1,14 @@
 // MatMul and Gemm with weights in few bits and activations rounded to int8 for each row -> the
-// few_bit kernels, which read the codes. Only where the model says so (kInt8Activations): rounding
-// activations changes what a network answers.
+// kernels that read the codes: few_bit, pattern_codes. Only where the model says so
+// (kInt8Activations): rounding activations changes what a network answers.
 
+#include "formats/affine.h"
 #include "kernels/few_bit/few_bit.h"
+#include "kernels/pattern_codes/pattern_codes.h"
 #include "runtime/lower/call_step.h"
+#include "runtime/integer_weight.h"
+#include "runtime/lower/integer_layers.h"
 #include "runtime/lower/tables.h"
-#include "runtime/packed_weight.h"
 
 namespace fewbit::lower {
 namespace {
@@ -24,7 +27,28 @@ bool runs_on_codes(const Lowering& lowering, const Node& node) {
   return !lowering.dims(node.input(0)).empty() && elements_of(lowering.dims(node.output(0))) > 0;
 }
 
-Result<bool> lower_few_bit_product(Lowering& lowering, const Node& node) {
+// A step that runs `gemm`, whose calls are of type Call, on this node's input.
+template <class Call, class Gemm>
+void add_product(Lowering& lowering, const Node& node, std::string_view family,
+                 const PackedMatrix& matrix, int64_t rows, const Gemm& gemm) {
+  const int threads = lowering.threads();
+  const SlotId x = lowering.use(node.input(0), Layout::kPlain);
+  const SlotId y = lowering.define(node.output(0), Layout::kPlain);
+  auto step = call_step(fmt::format("{}/{}/{}", family, name_of(gemm.isa()), matrix.format.name()),
+                        {x}, {y}, [=](Frame& frame) -> Status {
+                          Call call;
+                          call.m = rows;
+                          call.x = static_cast<const float*>(frame.in(x));
+                          call.y = static_cast<float*>(frame.out(y));
+                          gemm.run(call, threads);
+                          return {};
+                        });
+  step->macs = rows * matrix.rows * matrix.cols;
+  step->weight_bytes = gemm.packed_bytes();
+  lowering.add(std::move(step), node);
+}
+
+Result<bool> lower_code_product(Lowering& lowering, const Node& node) {
   if (!runs_on_codes(lowering, node)) return false;
   const Graph& graph = lowering.graph();
   const Node& decode = graph.node(graph.value(node.input(1)).producer);
@@ -33,22 +57,18 @@ Result<bool> lower_few_bit_product(Lowering& lowering, const Node& node) {
   if (const Tensor* c = graph.constant(node.input(2)); c != nullptr) {
     bias.assign(c->span<float>().begin(), c->span<float>().end());
   }
-  FEWBIT_ASSIGN(const FewBitGemm gemm, FewBitGemm::prepare(matrix, bias));
   const int64_t rows = elements_of(lowering.dims(node.input(0))) / matrix.cols;
-  const int threads = lowering.threads();
-  const SlotId x = lowering.use(node.input(0), Layout::kPlain);
-  const SlotId y = lowering.define(node.output(0), Layout::kPlain);
-  auto step = call_step(fmt::format("few_bit/{}/{}", name_of(gemm.isa()), matrix.format.name()),
-                        {x}, {y}, [=](Frame& frame) -> Status {
-                          gemm.run({.m = rows,
-                                    .x = static_cast<const float*>(frame.in(x)),
-                                    .y = static_cast<float*>(frame.out(y))},
-                                   threads);
-                          return {};
-                        });
-  step->macs = rows * matrix.rows * matrix.cols;
-  step->weight_bytes = gemm.packed_bytes();
-  lowering.add(std::move(step), node);
+  if (prefers_pattern_codes(matrix.format, matrix.cols, rows)) {
+    const Result<PatternGemm> gemm = PatternGemm::prepare(matrix, bias);
+    if (gemm.ok()) {
+      add_product<ProductCall>(lowering, node, "pattern_codes", matrix, rows, *gemm);
+      return true;
+    }
+    // Ternary storage with a code that is none of three: few_bit takes it as it is.
+    if (!affine_form(matrix.format, matrix.cols)) return gemm.error();
+  }
+  FEWBIT_ASSIGN(const FewBitGemm gemm, FewBitGemm::prepare(matrix, bias));
+  add_product<FewBitCall>(lowering, node, "few_bit", matrix, rows, gemm);
   return true;
 }
 
@@ -69,9 +89,23 @@ Result<bool> lower_decode(Lowering& lowering, const Node& node) {
   return true;
 }
 
+// Integer kernels take the integers as constants of theirs, which they pack in few bits.
+Result<bool> lower_decode_integers(Lowering& lowering, const Node& node) {
+  const Graph& graph = lowering.graph();
+  for (NodeId reader : lowering.uses().consumers[static_cast<size_t>(node.output(0))]) {
+    if (takes_integers(lowering, graph.node(reader))) continue;
+    FEWBIT_ASSIGN(std::optional<Tensor> integers, integers_of(graph, node.output(0)));
+    lowering.alias(node.output(0),
+                   lowering.add_constant(graph.value(node.output(0)).name, std::move(*integers)));
+    return true;
+  }
+  return true;
+}
+
 constexpr LowerRow kRows[] = {{"ai.fewbit", "Decode", lower_decode},
-                              {"", "MatMul", lower_few_bit_product},
-                              {"", "Gemm", lower_few_bit_product}};
+                              {"ai.fewbit", "DecodeIntegers", lower_decode_integers},
+                              {"", "MatMul", lower_code_product},
+                              {"", "Gemm", lower_code_product}};
 
 }  // namespace
 

@@ -2,6 +2,7 @@
 // fused where they are its only readers.
 
 #include "kernels/int8_conv/int8_conv.h"
+#include "runtime/lower/integer_layers.h"
 #include "runtime/lower/qparams.h"
 #include "runtime/lower/tables.h"
 #include "runtime/lower/window.h"
@@ -14,6 +15,7 @@ class Int8ConvStep final : public Step {
   Int8ConvStep(Int8Conv conv, Int8ConvShape shape, SlotId in, SlotId residual, SlotId out)
       : conv_(std::move(conv)), shape_(shape), in_(in), residual_(residual), out_(out) {
     kernel = fmt::format("int8_conv/{}", name_of(conv_.isa()));
+    if (conv_.weight_bits() < 8) kernel += fmt::format("/w{}", conv_.weight_bits());
     weight_bytes = conv_.packed_bytes();
     reads = {in};
     if (residual != kNone) reads.push_back(residual);
@@ -73,9 +75,10 @@ std::optional<FusedAdd> fused_add(Lowering& lowering, ValueId value, const Quant
 Result<bool> lower_qlinear_conv(Lowering& lowering, const Node& node) {
   const Graph& graph = lowering.graph();
   ValueId x = node.input(0);
-  const Tensor* w = graph.constant(node.input(3));
+  FEWBIT_ASSIGN(const std::optional<IntegerWeight> weight, integer_weight(lowering, node.input(3)));
   const Tensor* bias = graph.constant(node.input(8));
-  if (w == nullptr || (node.input(8) != kNone && bias == nullptr)) return false;
+  if (!weight || (node.input(8) != kNone && bias == nullptr)) return false;
+  const Tensor* w = &weight->values;
   const Dims& in = lowering.dims(x);
   const Dims& out = lowering.dims(node.output(0));
   size_t rank = in.size();
@@ -107,6 +110,7 @@ Result<bool> lower_qlinear_conv(Lowering& lowering, const Node& node) {
   spec.input_type = lowering.type(x);
   spec.input_zero = px->zero[0];
   spec.weight_type = w->type();
+  spec.few_bits = weight->few_bits;
   bool zero_weights = true;
   for (int32_t z : pw->zero) zero_weights = zero_weights && z == 0;
   if (!zero_weights) spec.weight_zero = pw->zero;

@@ -2,6 +2,7 @@
 // -> kernels/int8_gemm, with packed weights or, for two activations, packed at each call.
 
 #include "kernels/int8_gemm/int8_gemm.h"
+#include "runtime/lower/integer_layers.h"
 #include "runtime/lower/qparams.h"
 #include "runtime/lower/tables.h"
 
@@ -13,6 +14,7 @@ class Int8GemmStep final : public Step {
   Int8GemmStep(Int8Gemm gemm, int64_t m, SlotId a, SlotId c)
       : gemm_(std::move(gemm)), m_(m), a_(a), c_(c) {
     kernel = fmt::format("int8_gemm/{}", name_of(gemm_.isa()));
+    if (gemm_.weight_bits() < 8) kernel += fmt::format("/w{}", gemm_.weight_bits());
     weight_bytes = gemm_.packed_bytes();
     reads = {a};
     writes = {c};
@@ -96,7 +98,7 @@ Result<bool> lower_product(Lowering& lowering, const Node& node, Product& p) {
   const Dims& out = lowering.dims(node.output(0));
   if (a.size() < 2 || b.size() < 2 || elements_of(out) == 0 || elements_of(a) == 0) return false;
   if (!p.pa || !p.pa->per_tensor() || !p.pb) return false;
-  const Tensor* constant = lowering.graph().constant(p.b);
+  FEWBIT_ASSIGN(const std::optional<IntegerWeight> constant, integer_weight(lowering, p.b));
   Int8GemmSpec spec;
   spec.k = a.back();
   spec.n = out.back();
@@ -118,15 +120,16 @@ Result<bool> lower_product(Lowering& lowering, const Node& node, Product& p) {
     spec.output.zero = p.pc->zero[0];
     std::tie(spec.output.lo, spec.output.hi) = code_range(p.out_type);
   }
-  bool shared_b = constant != nullptr && b.size() == 2;
+  bool shared_b = constant && b.size() == 2;
+  spec.few_bits = shared_b && constant->few_bits;
   if (!shared_b && (!p.bias.empty() || p.b_transposed)) return false;
-  if (!shared_b && constant == nullptr && p.pb->scale.size() != 1) return false;
+  if (!shared_b && !constant && p.pb->scale.size() != 1) return false;
   if (p.pc) result = absorb_clips(lowering, result, spec.output.lo, spec.output.hi);
   int64_t rows = elements_of(a) / spec.k;
   SlotId source = lowering.use(p.a, Layout::kPlain);
   std::unique_ptr<Step> step;
   if (shared_b) {
-    FEWBIT_ASSIGN(Int8Gemm gemm, Int8Gemm::prepare(spec, constant->raw(), p.bias));
+    FEWBIT_ASSIGN(Int8Gemm gemm, Int8Gemm::prepare(spec, constant->values.raw(), p.bias));
     SlotId target = lowering.define(result, Layout::kPlain);
     step = std::make_unique<Int8GemmStep>(std::move(gemm), rows, source, target);
   } else {

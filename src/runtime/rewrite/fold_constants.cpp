@@ -1,6 +1,6 @@
 #include "graph/infer.h"
 #include "runtime/interpreter.h"
-#include "runtime/packed_weight.h"
+#include "runtime/integer_weight.h"
 #include "runtime/rewrite/rewrite.h"
 
 namespace fewbit {
@@ -29,6 +29,16 @@ bool codes_are_read(const Graph& graph, const Node& decode) {
                      [&](NodeId id) { return reads_codes(graph, graph.node(id)); });
 }
 
+// A layer between quantizers reads the weights: fuse_qdq may want their integers.
+bool meets_codes(const Graph& graph, const Node& decode) {
+  const std::vector<NodeId> readers = graph.consumers(decode.output(0));
+  return std::any_of(readers.begin(), readers.end(), [&](NodeId id) {
+    const ValueId x = graph.node(id).input(0);
+    const NodeId producer = x == kNone ? kNone : graph.value(x).producer;
+    return producer != kNone && graph.node(producer).is("DequantizeLinear");
+  });
+}
+
 }  // namespace
 
 Result<bool> fold_node(Graph& graph, NodeId id, const RewriteContext& context,
@@ -38,6 +48,8 @@ Result<bool> fold_node(Graph& graph, NodeId id, const RewriteContext& context,
   if (row == nullptr || !row->deterministic || has_subgraph(node)) return false;
   if (node.is("DequantizeLinear") && keep_dequantize) return false;
   if (is_decode(node) && codes_are_read(graph, node)) return false;
+  if (is_decode(node) && keep_dequantize && meets_codes(graph, node)) return false;
+  if (is_integer_decode(node)) return false;
   std::vector<RuntimeValue> inputs;
   int64_t input_bytes = 0;
   for (ValueId in : node.inputs) {

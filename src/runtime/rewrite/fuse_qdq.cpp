@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "runtime/integer_weight.h"
 #include "runtime/interpreter.h"
 #include "runtime/qdq/patterns.h"
 #include "runtime/qdq/qdq.h"
@@ -126,6 +127,57 @@ class Fuser {
     if (!d || !d->params.is_8bit()) return std::nullopt;
     return d;
   }
+  // The weight of a layer: an operand, or one in few bits whose integers have one scale per row
+  // (runtime/integer_weight.h). Its `quantized` is kNone then: weight_codes makes it.
+  std::optional<Dequantized> weight(ValueId value) {
+    if (auto d = operand(value)) return d;
+    if (value == kNone || graph_.value(value).producer == kNone) return std::nullopt;
+    const Node& decode = graph_.node(graph_.value(value).producer);
+    if (!is_decode(decode)) return std::nullopt;
+    const auto matrix = packed_matrix(graph_, decode);
+    if (!matrix.ok()) return std::nullopt;
+    auto scales = integer_scales(*matrix);
+    const bool transposed = decode.get_int("transposed", 0) != 0;
+    const Dims dims = decode.get_ints("dims");
+    if (!scales.ok() || (transposed ? dims.back() : dims.front()) != matrix->rows) {
+      return std::nullopt;
+    }
+    Dequantized d;
+    d.node = graph_.value(value).producer;
+    d.constant = true;
+    d.params.type = DType::kInt8;
+    d.params.scale = std::move(*scales);
+    d.params.zero.assign(d.params.scale.size(), 0);
+    d.params.axis = transposed ? static_cast<int64_t>(dims.size()) - 1 : 0;
+    return d;
+  }
+  ValueId weight_codes(const Dequantized& w) {
+    if (w.quantized != kNone) return w.quantized;
+    const ValueId real = graph_.node(w.node).output(0);
+    Node integers = integer_decode_node(graph_.node(w.node), w.params.scale);
+    ValueType type = graph_.value(real).type;
+    type.elem = DType::kInt8;
+    integers.name = graph_.unique_name(graph_.value(real).name + "_integers");
+    const ValueId out = graph_.add_value(integers.name, std::move(type));
+    integers.outputs = {out};
+    graph_.add_node(std::move(integers));
+    return out;
+  }
+  // Where the weights of a channel in few bits are so small that its bias in their scale would
+  // leave int32, the scale grows: its integers are rounded by 2^-31 of the bias.
+  void make_room_for_bias(ValueId bias, float x_scale, Dequantized& w) const {
+    const Tensor* b = bias == kNone ? nullptr : graph_.constant(bias);
+    if (w.quantized != kNone || b == nullptr || b->type() != DType::kFloat32) return;
+    constexpr float kMostBias = 1 << 30;
+    for (size_t c = 0; c < w.params.scale.size() && b->elements() > static_cast<int64_t>(c); ++c) {
+      const float least = std::abs(b->data<float>()[c]) / (kMostBias * x_scale);
+      w.params.scale[c] = std::max(w.params.scale[c], least);
+    }
+  }
+  Dims weight_dims(const Dequantized& w) const {
+    if (w.quantized != kNone) return graph_.constant(w.quantized)->dims();
+    return graph_.node(w.node).get_ints("dims");
+  }
   std::optional<Dequantized> activation(ValueId value) const {
     auto d = operand(value);
     if (!d || !d->params.per_tensor()) return std::nullopt;
@@ -226,12 +278,13 @@ class Fuser {
   bool fuse_conv(NodeId id) {
     const Node& conv = graph_.node(id);
     auto x = activation(conv.input(0));
-    auto w = operand(conv.input(1));
+    auto w = weight(conv.input(1));
     if (!x || !w || !w->constant) return false;
     if (!w->params.per_tensor() && w->params.axis != 0) return false;
     auto tail = tail_of(conv.output(0));
     if (!tail) return false;
-    int64_t channels = graph_.constant(w->quantized)->dim(0);
+    int64_t channels = weight_dims(*w)[0];
+    make_room_for_bias(conv.input(2), x->params.scale[0], *w);
     auto bias = bias_codes(conv.input(2), x->params.scale[0], w->params, channels);
     if (!bias) return false;
     Node fused;
@@ -240,7 +293,7 @@ class Fuser {
     fused.attributes = conv.attributes;
     fused.inputs = {x->quantized};
     push_params(fused.inputs, x->params);
-    fused.inputs.push_back(w->quantized);
+    fused.inputs.push_back(weight_codes(*w));
     push_params(fused.inputs, w->params);
     push_params(fused.inputs, tail->quantizer.params);
     if (*bias != kNone) fused.inputs.push_back(*bias);
@@ -252,7 +305,7 @@ class Fuser {
   bool fuse_product(NodeId id, const QdqRow& row) {
     const Node& node = graph_.node(id);
     auto a = activation(node.input(0));
-    auto b = operand(node.input(1));
+    auto b = weight(node.input(1));
     if (!a || !b || (!b->constant && !b->params.per_tensor())) return false;
     bool is_gemm = node.is("Gemm");
     bool transposed = is_gemm && node.get_int("transB", 0) != 0;
@@ -261,7 +314,7 @@ class Fuser {
       return false;
     }
     if (!b->params.per_tensor()) {
-      int64_t rank = graph_.constant(b->quantized)->rank();
+      const auto rank = static_cast<int64_t>(weight_dims(*b).size());
       int64_t axis = b->params.axis < 0 ? b->params.axis + rank : b->params.axis;
       if (rank != 2 || axis != (transposed ? 0 : 1)) return false;
     }
@@ -275,18 +328,19 @@ class Fuser {
     fused.opset = 10;
     fused.inputs = {a->quantized};
     push_params(fused.inputs, a->params);
-    fused.inputs.push_back(b->quantized);
+    fused.inputs.push_back(weight_codes(*b));
     push_params(fused.inputs, b->params);
     push_params(fused.inputs, tail->quantizer.params);
     replace(id, std::move(fused), *tail);
     return true;
   }
 
-  bool fuse_gemm(NodeId id, const Dequantized& a, const Dequantized& b, bool transposed,
+  bool fuse_gemm(NodeId id, const Dequantized& a, Dequantized& b, bool transposed,
                  const std::optional<Tail>& tail, const QdqRow& row) {
     const Node& node = graph_.node(id);
     if (!b.constant) return false;
-    int64_t channels = graph_.constant(b.quantized)->dim(transposed ? 0 : 1);
+    int64_t channels = weight_dims(b)[transposed ? 0 : 1];
+    make_room_for_bias(node.input(2), a.params.scale[0], b);
     auto bias = bias_codes(node.input(2), a.params.scale[0], b.params, channels);
     if (!bias) return false;
     Node fused;
@@ -297,7 +351,7 @@ class Fuser {
     fused.attributes.erase("beta");
     fused.inputs = {a.quantized};
     push_params(fused.inputs, a.params);
-    fused.inputs.push_back(b.quantized);
+    fused.inputs.push_back(weight_codes(b));
     push_params(fused.inputs, b.params);
     fused.inputs.push_back(*bias);
     if (tail) {
@@ -314,7 +368,7 @@ class Fuser {
     fused.op_type = "MatMulIntegerToFloat";
     fused.domain = kMicrosoft;
     fused.opset = 1;
-    fused.inputs = {a.quantized,           b.quantized,          scale_input(a.params),
+    fused.inputs = {a.quantized,           weight_codes(b),      scale_input(a.params),
                     scale_input(b.params), zero_input(a.params), zero_input(b.params)};
     replace_float(id, std::move(fused));
     return true;
