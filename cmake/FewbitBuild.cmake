@@ -5,6 +5,7 @@
 #
 #   OPTIMIZE -O2      folders without hot loops build at less than Release's -O3
 #   COLD lower/*.cpp  files that build at -O1: they need to be right, not fast
+#   EXCLUDE /dnnl/    sources and tests whose path matches this expression are left out
 #
 # Sources are globbed (sub-folders too). By name: *_test.cpp go into the target fewbit_<name>_test
 # (GoogleTest, one ctest entry), *_bench.cpp into fewbit_<name>_bench (Google Benchmark), all others
@@ -68,8 +69,11 @@ if(FEWBIT_TESTS)
 endif()
 
 function(fewbit_library name)
-  cmake_parse_arguments(ARG "" "OPTIMIZE" "COLD;DEPS;EXTERNAL" ${ARGN})
+  cmake_parse_arguments(ARG "" "OPTIMIZE;EXCLUDE" "COLD;DEPS;EXTERNAL" ${ARGN})
   file(GLOB_RECURSE all CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp)
+  if(ARG_EXCLUDE)
+    list(FILTER all EXCLUDE REGEX ${ARG_EXCLUDE})
+  endif()
   set(sources ${all})
   list(FILTER sources EXCLUDE REGEX "_(test|bench|main)\\.cpp$")
   set(tests ${all})

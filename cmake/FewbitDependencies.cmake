@@ -1,6 +1,10 @@
 # Debian 12 packages; `scripts/install-dependencies` names them.
 find_package(Threads REQUIRED)
 find_package(OpenMP REQUIRED)
+if(FEWBIT_KERNELS_ONLY)
+  include(FewbitKernelDependencies)
+  return()
+endif()
 find_package(fmt REQUIRED)
 find_package(ZLIB REQUIRED)
 find_package(nlohmann_json REQUIRED)

@@ -1,9 +1,11 @@
 // SHA-256 in the processor's own instructions (Intel SDM, SHA256RNDS2, SHA256MSG1, SHA256MSG2).
 
+#include "base/sha256_rounds.h"
+
+#if defined(__x86_64__)
+
 #include <cpuid.h>
 #include <immintrin.h>
-
-#include "base/sha256_rounds.h"
 
 namespace fewbit::internal {
 
@@ -54,3 +56,20 @@ __attribute__((target("sha,sse4.1,ssse3"))) void sha256_blocks_x86(Sha256State& 
 }
 
 }  // namespace fewbit::internal
+
+#else
+
+namespace fewbit::internal {
+
+bool has_sha_instructions() {
+  return false;
+}
+
+// Never asked for: has_sha_instructions() is false.
+void sha256_blocks_x86(Sha256State& state, const uint8_t* bytes, size_t blocks) {
+  sha256_blocks_plain(state, bytes, blocks);
+}
+
+}  // namespace fewbit::internal
+
+#endif

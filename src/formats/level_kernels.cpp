@@ -5,8 +5,12 @@
 namespace fewbit::formats {
 
 std::span<const LevelKernels> level_kernel_table() {
-  static const std::array<LevelKernels, 3> rows = {level_kernels_base(), level_kernels_avx2(),
-                                                   level_kernels_avx512()};
+#if defined(__x86_64__)
+  static const std::array rows = {level_kernels_base(), level_kernels_avx2(),
+                                  level_kernels_avx512()};
+#else
+  static const std::array rows = {level_kernels_base()};
+#endif
   return rows;
 }
 

@@ -1,5 +1,7 @@
 // level_kernels_impl.h for AVX2.
 
+#if defined(__x86_64__)
+
 #include <array>
 #include <bit>
 #include <cstdint>
@@ -25,3 +27,5 @@ LevelKernels level_kernels_avx2() {
 }
 
 }  // namespace fewbit::formats
+
+#endif

@@ -1,5 +1,7 @@
 // level_kernels_impl.h for AVX-512.
 
+#if defined(__x86_64__)
+
 #include <array>
 #include <bit>
 #include <cstdint>
@@ -27,3 +29,5 @@ LevelKernels level_kernels_avx512() {
 }
 
 }  // namespace fewbit::formats
+
+#endif

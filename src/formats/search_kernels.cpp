@@ -5,8 +5,12 @@
 namespace fewbit::formats {
 
 std::span<const SearchKernels> search_kernel_table() {
-  static const std::array<SearchKernels, 3> rows = {search_kernels_base(), search_kernels_avx2(),
-                                                    search_kernels_avx512()};
+#if defined(__x86_64__)
+  static const std::array rows = {search_kernels_base(), search_kernels_avx2(),
+                                  search_kernels_avx512()};
+#else
+  static const std::array rows = {search_kernels_base()};
+#endif
   return rows;
 }
 

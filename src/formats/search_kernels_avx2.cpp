@@ -1,5 +1,7 @@
 // search_kernels_impl.h for AVX2.
 
+#if defined(__x86_64__)
+
 #include <cstdint>
 #include <cstring>
 
@@ -17,3 +19,5 @@ SearchKernels search_kernels_avx2() {
 }
 
 }  // namespace fewbit::formats
+
+#endif

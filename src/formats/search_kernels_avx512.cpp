@@ -1,5 +1,7 @@
 // search_kernels_impl.h for AVX-512.
 
+#if defined(__x86_64__)
+
 #include <cstdint>
 #include <cstring>
 
@@ -19,3 +21,5 @@ SearchKernels search_kernels_avx512() {
 }
 
 }  // namespace fewbit::formats
+
+#endif

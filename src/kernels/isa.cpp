@@ -6,6 +6,9 @@
 #include <cpuid.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#elif defined(__aarch64__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
 #endif
 
 namespace fewbit {
@@ -15,11 +18,13 @@ struct Name {
   Isa isa;
   std::string_view name;
 };
-constexpr std::array<Name, 5> kNames = {{{Isa::kScalar, "scalar"},
-                                         {Isa::kAvx2, "avx2"},
-                                         {Isa::kAvxVnni, "avx_vnni"},
-                                         {Isa::kAvx512Vnni, "avx512_vnni"},
-                                         {Isa::kAmx, "amx"}}};
+constexpr std::array<Name, kAllIsas.size()> kNames = {{{Isa::kScalar, "scalar"},
+                                                       {Isa::kNeonDotprod, "neon_dotprod"},
+                                                       {Isa::kNeonI8mm, "neon_i8mm"},
+                                                       {Isa::kAvx2, "avx2"},
+                                                       {Isa::kAvxVnni, "avx_vnni"},
+                                                       {Isa::kAvx512Vnni, "avx512_vnni"},
+                                                       {Isa::kAmx, "amx"}}};
 
 #if defined(__x86_64__)
 
@@ -62,6 +67,9 @@ bool detect(Isa isa) {
   switch (isa) {
     case Isa::kScalar:
       return true;
+    case Isa::kNeonDotprod:
+    case Isa::kNeonI8mm:
+      return false;
     case Isa::kAvx2:
       return has_avx2();
     case Isa::kAvxVnni:
@@ -72,6 +80,16 @@ bool detect(Isa isa) {
       return request_amx();
   }
   return false;
+}
+
+#elif defined(__aarch64__)
+
+// Documentation/arm64/elf_hwcaps.rst. Advanced SIMD itself is part of every 64-bit ARM for Linux.
+bool detect(Isa isa) {
+  const bool dotprod = (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0;
+  const bool i8mm = (getauxval(AT_HWCAP2) & HWCAP2_I8MM) != 0;
+  return isa == Isa::kScalar || (isa == Isa::kNeonDotprod && dotprod) ||
+         (isa == Isa::kNeonI8mm && dotprod && i8mm);
 }
 
 #else
@@ -105,8 +123,8 @@ std::optional<Isa> isa_from_name(std::string_view name) {
 }
 
 bool isa_runs_here(Isa isa) {
-  static const std::array<bool, 5> available = [] {
-    std::array<bool, 5> out{};
+  static const std::array<bool, kAllIsas.size()> available = [] {
+    std::array<bool, kAllIsas.size()> out{};
     for (Isa i : kAllIsas) out[static_cast<size_t>(i)] = detect(i);
     return out;
   }();

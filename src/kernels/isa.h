@@ -3,8 +3,8 @@
 // family is to use. Every kernel family has one row per Isa; a row is chosen when the weights are
 // prepared, because the packing may depend on it.
 //
-// The environment variable FEWBIT_ISA forces a choice: scalar | avx2 | avx_vnni | avx512_vnni |
-// amx.
+// The environment variable FEWBIT_ISA forces a choice: scalar | neon_dotprod | neon_i8mm | avx2 |
+// avx_vnni | avx512_vnni | amx.
 
 #include <array>
 #include <optional>
@@ -14,17 +14,21 @@
 
 namespace fewbit {
 
-/// In ascending order of preference: where a processor offers several, the last one is used.
+/// In ascending order of preference: where a processor offers several, the last one is used. A
+/// family without a row for it takes its last row before it.
 enum class Isa {
-  kScalar,      ///< Plain C++, any processor.
-  kAvx2,        ///< AVX2 and FMA; 8-bit products widened to 16 bits, so exact.
-  kAvxVnni,     ///< AVX-VNNI: VPDPBUSD on 256 bits.
-  kAvx512Vnni,  ///< AVX-512 F, BW, DQ, VL and VNNI: VPDPBUSD on 512 bits.
-  kAmx,         ///< AMX-TILE, AMX-INT8 and AMX-BF16, beside everything of kAvx512Vnni.
+  kScalar,       ///< Plain C++, any processor.
+  kNeonDotprod,  ///< 64-bit ARM with FEAT_DotProd (Armv8.2): SDOT, UDOT.
+  kNeonI8mm,     ///< And FEAT_I8MM (Armv8.6): USDOT, unsigned bytes times signed ones.
+  kAvx2,         ///< AVX2 and FMA; 8-bit products widened to 16 bits, so exact.
+  kAvxVnni,      ///< AVX-VNNI: VPDPBUSD on 256 bits.
+  kAvx512Vnni,   ///< AVX-512 F, BW, DQ, VL and VNNI: VPDPBUSD on 512 bits.
+  kAmx,          ///< AMX-TILE, AMX-INT8 and AMX-BF16, beside everything of kAvx512Vnni.
 };
 
-inline constexpr std::array<Isa, 5> kAllIsas = {Isa::kScalar, Isa::kAvx2, Isa::kAvxVnni,
-                                                Isa::kAvx512Vnni, Isa::kAmx};
+inline constexpr std::array<Isa, 7> kAllIsas = {Isa::kScalar, Isa::kNeonDotprod, Isa::kNeonI8mm,
+                                                Isa::kAvx2,   Isa::kAvxVnni,     Isa::kAvx512Vnni,
+                                                Isa::kAmx};
 
 /// "scalar", "avx2", ... as FEWBIT_ISA spells them.
 std::string_view name_of(Isa isa);

@@ -1,5 +1,6 @@
 #include "kernels/isa.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -30,6 +31,9 @@ TEST_F(IsaTest, DefaultRunsHere) {
   const Result<Isa> isa = selected_isa();
   ASSERT_TRUE(isa.ok());
   EXPECT_TRUE(isa_runs_here(*isa));
+  std::string here, elsewhere;
+  for (Isa i : kAllIsas) (isa_runs_here(i) ? here : elsewhere) += fmt::format(" {}", name_of(i));
+  fmt::print("isa: native{}; not run{}\n", here, elsewhere);
 }
 
 TEST_F(IsaTest, ForcedScalarIsObeyed) {

@@ -17,6 +17,8 @@ constexpr const Row* kRows[] = {
     &kScalarRow, &kAmxEmulatedRow,
 #if defined(__x86_64__)
     &kAvx2Row,   &kAvxVnniRow,     &kAvx512VnniRow, &kAmxRow,
+#elif defined(__aarch64__)
+    &kNeonDotprodRow, &kNeonI8mmRow,
 #endif
 };
 

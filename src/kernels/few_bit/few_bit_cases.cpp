@@ -8,9 +8,11 @@
 namespace fewbit {
 namespace {
 
-constexpr std::string_view kFormats[] = {"int8/g32",  "int6/g32",  "int5/g32",    "int4/g32",
-                                         "int4/g128", "uint4/g32", "int4/g32:u6", "int3/g32",
-                                         "int2/g32",  "int2/g64",  "ternary"};
+constexpr std::string_view kFormats[] = {
+    "int8/g32", "int6/g32", "int5/g32", "int4/g32", "int4/g128", "uint4/g32", "int4/g32:u6",
+    "int3/g32", "int2/g32", "int2/g64", "ternary",  "binary",    "q4_K",      "q2_K",
+    "q3_K",     "q6_K",     "iq4_nl",   "mxfp4",    "nvfp4",
+};
 
 // Weights of one format and shape; the last ones are kept for the next number of rows.
 Result<FewBitGemm> product(std::string_view format, const MatrixShape& shape) {

@@ -144,6 +144,9 @@ extern const Row kAvx2Row;
 extern const Row kAvxVnniRow;
 extern const Row kAvx512VnniRow;
 extern const Row kAmxRow;
+#elif defined(__aarch64__)
+extern const Row kNeonDotprodRow;
+extern const Row kNeonI8mmRow;
 #endif
 
 }  // namespace fewbit::few_bit

@@ -24,12 +24,12 @@ Result<const DepthwiseRow*> find_depthwise_row(std::optional<Isa> isa) {
   } else if (!isa_runs_here(*isa)) {
     return unsupported("instruction set {} is not available on this processor", name_of(*isa));
   }
-  // Tiles have nothing to offer to a depthwise product: AMX machines use their VNNI.
-  const Isa wanted = *isa == Isa::kAmx ? Isa::kAvx512Vnni : *isa;
+  // The last row that the processor has: tiles have nothing to offer to a depthwise product.
+  const DepthwiseRow* best = nullptr;
   for (const DepthwiseRow* row : kRows) {
-    if (row->isa == wanted) return row;
+    if (row->isa <= *isa) best = row;
   }
-  return unsupported("depthwise 8-bit convolution has no kernel for {}", name_of(*isa));
+  return best;
 }
 
 }  // namespace fewbit::int8

@@ -23,10 +23,11 @@ Result<const Row*> find_row(std::optional<Isa> isa) {
   } else if (!isa_runs_here(*isa)) {
     return unsupported("instruction set {} is not available on this processor", name_of(*isa));
   }
+  const Row* best = nullptr;
   for (const Row* row : kRows) {
-    if (row->isa == *isa && !row->emulated) return row;
+    if (row->isa <= *isa && !row->emulated) best = row;
   }
-  return unsupported("8-bit products have no kernel for {}", name_of(*isa));
+  return best;
 }
 
 Result<const Row*> find_row(std::optional<Isa> isa, int64_t runs, int64_t run) {

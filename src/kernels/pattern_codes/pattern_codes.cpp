@@ -27,18 +27,18 @@ constexpr const Row* kRows[] = {
 #endif
 };
 
-// AMX has no kernel of its own: beside it there is always AVX512-VNNI.
+// The last row that `isa` has: AMX has no kernel of its own beside AVX512-VNNI, nor has NEON.
 Result<const Row*> find_row(std::optional<Isa> isa) {
   if (!isa) {
     FEWBIT_ASSIGN(isa, selected_isa());
   } else if (!isa_runs_here(*isa)) {
     return unsupported("instruction set {} is not available on this processor", name_of(*isa));
   }
-  const Isa wanted = std::min(*isa, Isa::kAvx512Vnni);
+  const Row* best = nullptr;
   for (const Row* row : kRows) {
-    if (row->isa == wanted) return row;
+    if (row->isa <= *isa) best = row;
   }
-  return unsupported("products of pattern codes have no kernel for {}", name_of(*isa));
+  return best;
 }
 
 // Weights -1, 0, 1 under a scale, each with a code of its own, 0, 1, 2.

@@ -22,6 +22,8 @@ Simd detect() {
     case Isa::kAvx2:
       return Simd::kAvx2;
     case Isa::kScalar:
+    case Isa::kNeonDotprod:
+    case Isa::kNeonI8mm:
       break;
   }
   return Simd::kScalar;
