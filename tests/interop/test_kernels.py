@@ -37,7 +37,8 @@ def rounded_rows(x):
 @pytest.mark.parametrize("scheme", ["w4a8:g32:token", "w8a8:g32:token", "w3a8:channel:token", "w4a8:g16:asym:token",
                                     "ternary+a8:token", "q4_K+a8:token", "int4/g32:u6+a8:token",
                                     "ternary1.6/channel+a8:token", "tq1_0+a8:token", "sherry1.25+a8:token",
-                                    "sherry1.25/g48+a8:token"])
+                                    "sherry1.25/g48+a8:token", "fp4e2m1+a8:token", "mxfp4+a8:token",
+                                    "nvfp4+a8:token", "iq4_xs+a8:token", "fp6e2m3/g32+a8:token"])
 def test_rounded_activations_times_decoded_weights(run, network, tmp_path, scheme):
     plain = scheme.replace(":token", "").replace("+a8", "").replace("a8", "")
     run("fewbit", "quantize", network, "-o", tmp_path / "codes.fewbit", "--scheme", scheme)
@@ -58,6 +59,32 @@ def test_the_profile_names_the_kernel(run, network, tmp_path):
     assert any(layer["kernel"].startswith("few_bit/") for layer in bench["layers"])
 
 
+@pytest.mark.parametrize("scheme", ["w4:g32", "nf4", "int3/g16", "uint8/g32"])
+def test_few_rows_in_float_read_the_codes(run, tmp_path, scheme):
+    rng = np.random.default_rng(2)
+    w = rng.normal(size=(N, K)).astype(F32)
+
+    def product(x):
+        """What the quantized layer gives for x, and the name of its kernel."""
+        node = helper.make_node("Gemm", ["x", "w"], ["y"], name="product", transB=1)
+        graph = helper.make_graph([node], "g", [helper.make_tensor_value_info("x", 1, x.shape)],
+                                  [helper.make_tensor_value_info("y", 1, [len(x), N])], [numpy_helper.from_array(w, "w")])
+        onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10), tmp_path / "m.onnx")
+        np.save(tmp_path / "x.npy", x)
+        path = tmp_path / "q.fewbit"
+        run("fewbit", "quantize", tmp_path / "m.onnx", "-o", path, "--scheme", scheme)
+        bench = json.loads(run("fewbit", "bench", path, "--profile", "--seconds", "0.1", "--json").stdout)
+        return output(run, path, tmp_path), bench["layers"][0]["kernel"]
+
+    x = rng.normal(size=(3, K)).astype(F32)
+    found, kernel = product(x)
+    assert kernel.startswith("few_bit/"), kernel
+    # Many rows are multiplied with decoded weights: here they show them.
+    weights, kernel = product(np.eye(K, dtype=F32))
+    assert not kernel.startswith("few_bit/"), kernel
+    assert np.abs(found - x @ weights).max() <= 1e-6 * np.abs(weights).sum(axis=0).max() * np.abs(x).max()
+
+
 def test_patterns_are_looked_up(run, network, tmp_path):
     path = tmp_path / "codes.fewbit"
     report = json.loads(run("fewbit", "quantize", network, "-o", path, "--scheme", "sherry1.25+a8:token", "--json").stdout)
@@ -67,10 +94,10 @@ def test_patterns_are_looked_up(run, network, tmp_path):
 
 
 def test_formats_that_no_kernel_reads_are_listed(run, network, tmp_path):
-    done = run("fewbit", "quantize", network, "-o", tmp_path / "q.fewbit", "--scheme", "nf4+a8:token", "--json")
+    done = run("fewbit", "quantize", network, "-o", tmp_path / "q.fewbit", "--scheme", "dual4+a8:token", "--json")
     layer = json.loads(done.stdout)["layers"][0]
-    assert layer["packed"] and not layer["integer"] and "nf4" in layer["reason"]
-    done = run("fewbit", "quantize", network, "-o", tmp_path / "r.fewbit", "--scheme", "nf4+a8:token", "--strict", ok=False)
+    assert layer["packed"] and not layer["integer"] and "dual4" in layer["reason"]
+    done = run("fewbit", "quantize", network, "-o", tmp_path / "r.fewbit", "--scheme", "dual4+a8:token", "--strict", ok=False)
     assert done.returncode == 1 and "--strict" in done.stderr and not (tmp_path / "r.fewbit").exists()
 
 
