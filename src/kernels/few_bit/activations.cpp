@@ -54,7 +54,6 @@ void ActivationRows::reset(const Row& kernels, const Panels& panels, FewBitActiv
     start_.resize(groups);
   } else {
     x_.resize(elements);
-    float_start_.resize(groups);
   }
 }
 
@@ -87,7 +86,6 @@ void ActivationRows::set_floats(int64_t row, const float* x) {
     const float* end = x + std::min((g + 1) * l.group_elems, k_);
     const auto at = static_cast<size_t>(row * l.groups + g);
     group_sum_[at] = std::accumulate(begin, end, 0.0F);
-    float_start_[at] = -static_cast<float>(l.zero) * group_sum_[at];
   }
 }
 
@@ -99,7 +97,6 @@ Activations ActivationRows::all() const {
     a.start = start_.data();
   } else {
     a.x = x_.data();
-    a.float_start = float_start_.data();
   }
   a.group_sum = group_sum_.data();
   a.scale = scale_.data();

@@ -30,7 +30,7 @@ class ActivationRows {
   std::vector<int8_t> q_;
   std::vector<float> x_;
   std::vector<int32_t> start_;
-  std::vector<float> float_start_, group_sum_, scale_;
+  std::vector<float> group_sum_, scale_;
 };
 
 /// Rows of x in int8 in tiles, as BlockJob has them: for each kBlockDepth k and each 16 rows, tiles

@@ -110,6 +110,9 @@ std::optional<CodeMap> code_map(const Format& format, int64_t cols, FewBitActiva
                                 : form->levels[i & mask];
     }
   }
+  // Float kernels take bytes as signed ones.
+  constexpr int kMiddleOfBytes = 128;
+  if (floats && map.offsets && map.bits == 8) map.zero = kMiddleOfBytes;
   return map;
 }
 

@@ -14,7 +14,7 @@ struct CodeMap {
   int bits = 0;  ///< of the codes that are packed
   int64_t group_elems = 0;
   int32_t zero = 0;                   ///< offset = -zero * scale, unless
-  bool offsets = false;               ///< offsets are their own
+  bool offsets = false;               ///< offsets are their own, and come on top of -zero * scale
   float scale = 1;                    ///< what scales are multiplied by
   std::array<uint8_t, 256> recode{};  ///< packed code of each code
   bool table = false;                 ///< Layout::byte_levels, float_levels: see panels.h

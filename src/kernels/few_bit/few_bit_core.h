@@ -22,7 +22,6 @@ struct Activations {
   int64_t stride = 0;         ///< elements
   /// [m, groups]: -zero * sum of the activations in the group; what sums begin with.
   const int32_t* start = nullptr;
-  const float* float_start = nullptr;
   const float* group_sum = nullptr;  ///< [m, groups]: sum of the activations, for offsets
   const float* scale = nullptr;      ///< [m]; 1 for float32
 
@@ -32,7 +31,6 @@ struct Activations {
     if (q != nullptr) a.q += row * stride;
     if (x != nullptr) a.x += row * stride;
     if (start != nullptr) a.start += row * groups;
-    if (float_start != nullptr) a.float_start += row * groups;
     a.group_sum += row * groups;
     a.scale += row;
     return a;

@@ -48,13 +48,16 @@ template <class V, int Bits_>
 struct FloatArithmetic {
   static constexpr int kBits = Bits_;
   using Sum = typename V::F;
-  using Levels = typename V::T;
+  struct Levels {
+    typename V::T table;
+    int zero;  // taken off codes of more than 4 bits
+  };
   using Element = float;
-  static Levels levels(const Layout& layout) { return V::float_table(layout.float_levels.data()); }
-  static const float* activations(const Activations& x, int m) { return x.x + m * x.stride; }
-  static Sum start(const Activations& x, int64_t at) {
-    return kBits <= 4 ? V::splat(0) : V::splat(x.float_start[at]);
+  static Levels levels(const Layout& layout) {
+    return {V::float_table(layout.float_levels.data()), layout.zero};
   }
+  static const float* activations(const Activations& x, int m) { return x.x + m * x.stride; }
+  static Sum start(const Activations&, int64_t) { return V::splat(0); }
   static typename V::F to_float(const Sum& sum) { return sum; }
 
   // Weights of k = 4 J + I, as floats.
@@ -62,15 +65,16 @@ struct FloatArithmetic {
   static inline __attribute__((always_inline)) typename V::F weight(const Levels& levels,
                                                                     const uint8_t* p) {
     if constexpr (kBits == 4) {
-      return V::template permute<8 * I + J % 2 * 4, 4>(levels, V::load(p + J / 2 * 64));
+      return V::template permute<8 * I + J % 2 * 4, 4>(levels.table, V::load(p + J / 2 * 64));
     } else if constexpr (kBits == 2) {
-      return V::template permute<8 * I + J % 4 * 2, 2>(levels, V::load(p + J / 4 * 64));
+      return V::template permute<8 * I + J % 4 * 2, 2>(levels.table, V::load(p + J / 4 * 64));
     } else if constexpr (kBits == 1) {
-      return V::template permute<8 * I + J, 1>(levels, V::load(p));
+      return V::template permute<8 * I + J, 1>(levels.table, V::load(p));
     } else if constexpr (kBits == 3) {
-      return V::template permute<8 * I, 3>(levels, Lines<V, 3>::template get<J>(p));
+      return V::template permute<8 * I, 3>(levels.table, Lines<V, 3>::template get<J>(p));
     } else {
-      return V::template byte_as_float<I>(Lines<V, kBits>::template get<J>(p));
+      return V::template byte_as_float<I>(
+          V::add_to_bytes(Lines<V, kBits>::template get<J>(p), -levels.zero));
     }
   }
   template <int J, int I, int M>

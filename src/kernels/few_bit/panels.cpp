@@ -124,7 +124,9 @@ class Packer {
         const auto from =
             static_cast<size_t>(std::min(g * l.group_elems / map_.group_elems, source_groups_ - 1));
         s.scales[static_cast<size_t>(r * l.groups + g)] = scales[from] * map_.scale / unit;
-        s.offsets[static_cast<size_t>(r * l.groups + g)] = offsets[from] / unit;
+        // What kernels take off the codes is put back here.
+        const float centre = scales[from] * static_cast<float>(map_.offsets ? map_.zero : 0);
+        s.offsets[static_cast<size_t>(r * l.groups + g)] = (offsets[from] + centre) / unit;
       }
     }
     return s;

@@ -37,7 +37,7 @@ struct Layout {
   bool half_scales = true;       ///< float16, else float32
   bool offsets = false;
   int64_t panel_bytes = 0;
-  int32_t zero = 0;  ///< of all groups, where offset = -zero * scale
+  int32_t zero = 0;  ///< of all groups: offset = -zero * scale, unless offsets are stored
   /// Codes of up to 4 bits name levels: unsigned bytes, `zero` above their integers.
   bool table = false;
   std::array<uint8_t, 16> byte_levels{};

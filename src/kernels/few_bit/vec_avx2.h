@@ -139,9 +139,9 @@ struct Vec256 {
   }
   template <int Byte>
   FEWBIT_INLINE __m256 byte_as_float_of(__m256i w) {
-    return _mm256_cvtepi32_ps(
-        _mm256_and_si256(_mm256_srli_epi32(w, 8 * Byte), _mm256_set1_epi32(0xff)));
+    return _mm256_cvtepi32_ps(_mm256_srai_epi32(_mm256_slli_epi32(w, 24 - 8 * Byte), 24));
   }
+  /// Signed.
   template <int Byte>
   FEWBIT_INLINE F byte_as_float(W w) {
     return {byte_as_float_of<Byte>(w.low), byte_as_float_of<Byte>(w.high)};

@@ -67,11 +67,11 @@ struct VecAvx512 {
   FEWBIT_INLINE F permute(T table, W w) {
     return _mm512_permutexvar_ps(Shift == 0 ? w : _mm512_srli_epi32(w, Shift), table);
   }
+  /// Signed.
   template <int Byte>
   FEWBIT_INLINE F byte_as_float(W w) {
-    const W shifted = Byte == 0 ? w : _mm512_srli_epi32(w, 8 * Byte);
-    return _mm512_cvtepi32_ps(Byte == 3 ? shifted
-                                        : _mm512_and_si512(shifted, _mm512_set1_epi32(0xff)));
+    const W high = Byte == 3 ? w : _mm512_slli_epi32(w, 24 - 8 * Byte);
+    return _mm512_cvtepi32_ps(_mm512_srai_epi32(high, 24));
   }
 
   // Expansion.

@@ -166,9 +166,15 @@ struct VecNeon {
     return Byte == 3 ? shifted : vandq_u32(shifted, vdupq_n_u32(0xff));
   }
   template <int Byte>
+  FEWBIT_INLINE float32x4_t byte_as_float_of(uint8x16_t w) {
+    const int32x4_t lanes = vreinterpretq_s32_u8(w);
+    return vcvtq_f32_s32(vshrq_n_s32(vshlq_n_s32(lanes, 24 - 8 * Byte), 24));
+  }
+  /// Signed.
+  template <int Byte>
   FEWBIT_INLINE F byte_as_float(W w) {
-    return {vcvtq_f32_u32(byte_of<Byte>(w.a)), vcvtq_f32_u32(byte_of<Byte>(w.b)),
-            vcvtq_f32_u32(byte_of<Byte>(w.c)), vcvtq_f32_u32(byte_of<Byte>(w.d))};
+    return {byte_as_float_of<Byte>(w.a), byte_as_float_of<Byte>(w.b), byte_as_float_of<Byte>(w.c),
+            byte_as_float_of<Byte>(w.d)};
   }
 
   // Expansion.

@@ -128,10 +128,11 @@ struct VecScalar {
     for (int l = 0; l < 16; ++l) out.lane[l] = table.level[lane_of(w, l) >> Shift & 15];
     return out;
   }
+  /// Signed.
   template <int Byte>
   static F byte_as_float(const W& w) {
     F out;
-    for (int l = 0; l < 16; ++l) out.lane[l] = w.byte[4 * l + Byte];
+    for (int l = 0; l < 16; ++l) out.lane[l] = static_cast<int8_t>(w.byte[4 * l + Byte]);
     return out;
   }
 
