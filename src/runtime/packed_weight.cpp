@@ -54,22 +54,21 @@ std::optional<FewBitActivations> code_activations(const Graph& graph, const Node
   const Node& decode = graph.node(producer);
   if (!is_plain_product(node, decode.get_int("transposed", 0) != 0)) return std::nullopt;
   // What does not fit is an error of its own, where the weights are decoded.
-  const int64_t rows = decode.get_int("rows", 0), cols = decode.get_int("cols", 0);
+  const Result<PackedMatrix> matrix = packed_matrix(graph, decode);
+  if (!matrix.ok()) return std::nullopt;
   const bool transposed = decode.get_int("transposed", 0) != 0;
-  if (decode.get_ints("dims") != (transposed ? Dims{cols, rows} : Dims{rows, cols})) {
+  if (decode.get_ints("dims") !=
+      (transposed ? Dims{matrix->cols, matrix->rows} : Dims{matrix->rows, matrix->cols})) {
     return std::nullopt;
   }
   const bool bytes = node.metadata.count(std::string(kInt8Activations)) != 0;
   if (!bytes && !has_few_rows(graph, node.input(0))) return std::nullopt;
   const auto activations = bytes ? FewBitActivations::kInt8 : FewBitActivations::kFloat32;
-  const Result<Format> format = parse_format(decode.get_string("format", ""));
-  if (!format.ok() || !code_product_kernel(*format, cols, 1, activations)) {
-    return std::nullopt;
-  }
+  if (!code_product_kernel(matrix->format, matrix->cols, 1, activations)) return std::nullopt;
   if (node.input(2) == kNone) return activations;
   const Tensor* bias = graph.constant(node.input(2));
   if (bias == nullptr || bias->type() != DType::kFloat32 || bias->rank() < 1 ||
-      bias->elements() != rows || bias->dims().back() != bias->elements()) {
+      bias->elements() != matrix->rows || bias->dims().back() != bias->elements()) {
     return std::nullopt;
   }
   return activations;
