@@ -10,6 +10,7 @@
 #include "formats/weight_sources.h"
 #include "kernels/few_bit/few_bit.h"
 #include "kernels/pattern_codes/pattern_codes.h"
+#include "kernels/vector_codes/vector_codes.h"
 #include "numerics/error_stats.h"
 #include "report/table.h"
 
@@ -47,6 +48,10 @@ std::string runs_as(const Format& format) {
   if (prefers_pattern_codes(format, kCols, 1)) {
     const Result<Isa> isa = pattern_codes_isa();
     if (isa.ok()) return fmt::format("pattern_codes/{} x int8, float32", name_of(*isa));
+  }
+  if (has_vector_codes(format, kCols)) {
+    const Result<Isa> isa = vector_codes_isa();
+    if (isa.ok()) return fmt::format("vector_codes/{} x int8, float32", name_of(*isa));
   }
   if (!affine_form(format, kCols)) return "float32, decoded";
   const Result<Isa> isa = few_bit_isa();

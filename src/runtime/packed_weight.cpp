@@ -2,6 +2,7 @@
 
 #include "formats/affine.h"
 #include "kernels/pattern_codes/pattern_codes.h"
+#include "kernels/vector_codes/vector_codes.h"
 
 namespace fewbit {
 
@@ -49,7 +50,10 @@ bool reads_codes(const Graph& graph, const Node& node) {
   const std::vector<int64_t> dims = decode.get_ints("dims");
   if (!format.ok() || dims.size() != 2) return false;
   const int64_t cols = decode.get_int("cols", 0);
-  if (!affine_form(*format, cols).has_value() && !has_pattern_codes(*format, cols)) return false;
+  if (!affine_form(*format, cols).has_value() && !has_pattern_codes(*format, cols) &&
+      !has_vector_codes(*format, cols)) {
+    return false;
+  }
   if (!is_plain_product(node, decode.get_int("transposed", 0) != 0)) return false;
   if (node.input(2) == kNone) return true;
   const Tensor* bias = graph.constant(node.input(2));

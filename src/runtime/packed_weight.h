@@ -30,8 +30,9 @@ inline constexpr std::string_view kInt8Activations = "ai.fewbit.int8_activations
 bool is_plain_product(const Node& node, bool transposed);
 
 /// The node is a product that is marked so and whose weights a kernel can read as codes: affine
-/// (formats/affine.h) or looked up (kernels/pattern_codes), a matrix that lies as the product wants
-/// it, with nothing else in the way (alpha, beta, transA; a bias that is no constant row).
+/// (formats/affine.h) or looked up (kernels/pattern_codes, kernels/vector_codes), a matrix that
+/// lies as the product wants it, with nothing else in the way (alpha, beta, transA; a bias that is
+/// no constant row).
 bool reads_codes(const Graph& graph, const Node& node);
 
 /// The matrix of a Decode node. Errors (kBadInput) name the node: unknown format, parts that do not

@@ -37,7 +37,8 @@ def rounded_rows(x):
 @pytest.mark.parametrize("scheme", ["w4a8:g32:token", "w8a8:g32:token", "w3a8:channel:token", "w4a8:g16:asym:token",
                                     "ternary+a8:token", "q4_K+a8:token", "int4/g32:u6+a8:token",
                                     "ternary1.6/channel+a8:token", "tq1_0+a8:token", "sherry1.25+a8:token",
-                                    "sherry1.25/g48+a8:token"])
+                                    "sherry1.25/g48+a8:token", "vq2_1x6+a8:token", "vq4_2x8+a8:token",
+                                    "vq8_1x8/g32+a8:token"])
 def test_rounded_activations_times_decoded_weights(run, network, tmp_path, scheme):
     plain = scheme.replace(":token", "").replace("+a8", "").replace("a8", "")
     run("fewbit", "quantize", network, "-o", tmp_path / "codes.fewbit", "--scheme", scheme)
@@ -58,12 +59,13 @@ def test_the_profile_names_the_kernel(run, network, tmp_path):
     assert any(layer["kernel"].startswith("few_bit/") for layer in bench["layers"])
 
 
-def test_patterns_are_looked_up(run, network, tmp_path):
+@pytest.mark.parametrize("scheme, family", [("sherry1.25+a8:token", "pattern_codes/"), ("vq4_1x8+a8:token", "vector_codes/")])
+def test_codes_are_looked_up(run, network, tmp_path, scheme, family):
     path = tmp_path / "codes.fewbit"
-    report = json.loads(run("fewbit", "quantize", network, "-o", path, "--scheme", "sherry1.25+a8:token", "--json").stdout)
+    report = json.loads(run("fewbit", "quantize", network, "-o", path, "--scheme", scheme, "--json").stdout)
     assert report["integer_layers"] == 1 and report["fallbacks"] == 0
     bench = json.loads(run("fewbit", "bench", path, "--profile", "--seconds", "0.1", "--json").stdout)
-    assert any(layer["kernel"].startswith("pattern_codes/") for layer in bench["layers"])
+    assert any(layer["kernel"].startswith(family) for layer in bench["layers"])
 
 
 def test_formats_that_no_kernel_reads_are_listed(run, network, tmp_path):

@@ -11,7 +11,8 @@ namespace {
 constexpr std::string_view kFormats[] = {"vq2_1x6", "vq2_1x8", "vq4_1x8", "vq4_2x8",
                                          "vq8_1x8", "vq8_2x8", "vq8_3x8"};
 
-// Weights of one format and shape; the last ones are kept for the next number of rows.
+// Codes and books at random: to learn them would take a minute each, and time does not depend on
+// them. The last ones are kept for the next number of rows.
 Result<VectorGemm> product(std::string_view format, const MatrixShape& shape) {
   struct Last {
     std::string key;
@@ -20,11 +21,18 @@ Result<VectorGemm> product(std::string_view format, const MatrixShape& shape) {
   static Last last;
   const std::string key = fmt::format("{} {}x{}", format, shape.n, shape.k);
   if (last.key != key) {
-    std::vector<float> w(static_cast<size_t>(shape.n * shape.k));
-    Random(1).fill_normal(w, 0, 1);
     FEWBIT_ASSIGN(const Format parsed, parse_format(format));
-    FEWBIT_ASSIGN(const PackedMatrix packed,
-                  encode(parsed, {w, shape.n, shape.k, {}}, {.search = false}));
+    PackedMatrix packed = make_packed(parsed, shape.n, shape.k);
+    Random random(1);
+    for (const char* part : {"codes", "books"}) {
+      Tensor& t = packed.part(part);
+      auto* bytes = reinterpret_cast<uint8_t*>(t.raw());
+      for (int64_t i = 0; i < t.bytes(); ++i) bytes[i] = static_cast<uint8_t>(random.next());
+    }
+    Tensor& scales = packed.part("scales");
+    for (int64_t i = 0; i < scales.elements(); ++i) {
+      store_scale(parsed.scale, 0.01F, scales.raw(), i);
+    }
     FEWBIT_ASSIGN(VectorGemm gemm, VectorGemm::prepare(packed, {}));
     last = {key, std::move(gemm)};
   }

@@ -1,10 +1,11 @@
 // MatMul and Gemm with weights in few bits and activations rounded to int8 for each row -> the
-// kernels that read the codes: few_bit, pattern_codes. Only where the model says so
+// kernels that read the codes: few_bit, pattern_codes, vector_codes. Only where the model says so
 // (kInt8Activations): rounding activations changes what a network answers.
 
 #include "formats/affine.h"
 #include "kernels/few_bit/few_bit.h"
 #include "kernels/pattern_codes/pattern_codes.h"
+#include "kernels/vector_codes/vector_codes.h"
 #include "runtime/lower/call_step.h"
 #include "runtime/lower/tables.h"
 #include "runtime/packed_weight.h"
@@ -65,6 +66,11 @@ Result<bool> lower_code_product(Lowering& lowering, const Node& node) {
     }
     // Ternary storage with a code that is none of three: few_bit takes it as it is.
     if (!affine_form(matrix.format, matrix.cols)) return gemm.error();
+  }
+  if (has_vector_codes(matrix.format, matrix.cols)) {
+    FEWBIT_ASSIGN(const VectorGemm gemm, VectorGemm::prepare(matrix, bias));
+    add_product<ProductCall>(lowering, node, "vector_codes", matrix, rows, gemm);
+    return true;
   }
   FEWBIT_ASSIGN(const FewBitGemm gemm, FewBitGemm::prepare(matrix, bias));
   add_product<FewBitCall>(lowering, node, "few_bit", matrix, rows, gemm);
