@@ -53,7 +53,7 @@ std::string runs_as(const Format& format) {
     const Result<Isa> isa = vector_codes_isa();
     if (isa.ok()) return fmt::format("vector_codes/{} x int8, float32", name_of(*isa));
   }
-  if (!affine_form(format, kCols)) return "float32, decoded";
+  if (!affine_form(format, kCols) && !has_pattern_codes(format, kCols)) return "float32, decoded";
   const Result<Isa> isa = few_bit_isa();
   return isa.ok() ? fmt::format("few_bit/{} x int8, float32", name_of(*isa)) : "float32, decoded";
 }

@@ -2,7 +2,7 @@
 // kernels that read the codes: few_bit, pattern_codes, vector_codes. Only where the model says so
 // (kInt8Activations): rounding activations changes what a network answers.
 
-#include "formats/affine.h"
+#include "formats/sherry.h"
 #include "kernels/few_bit/few_bit.h"
 #include "kernels/pattern_codes/pattern_codes.h"
 #include "kernels/vector_codes/vector_codes.h"
@@ -64,15 +64,17 @@ Result<bool> lower_code_product(Lowering& lowering, const Node& node) {
       add_product<ProductCall>(lowering, node, "pattern_codes", matrix, rows, *gemm);
       return true;
     }
-    // Ternary storage with a code that is none of three: few_bit takes it as it is.
-    if (!affine_form(matrix.format, matrix.cols)) return gemm.error();
+    // Else it is ternary storage with a code that is none of three, which few_bit takes as it is,
+    // or longer rows than patterns may have.
   }
   if (has_vector_codes(matrix.format, matrix.cols)) {
     FEWBIT_ASSIGN(const VectorGemm gemm, VectorGemm::prepare(matrix, bias));
     add_product<ProductCall>(lowering, node, "vector_codes", matrix, rows, gemm);
     return true;
   }
-  FEWBIT_ASSIGN(const FewBitGemm gemm, FewBitGemm::prepare(matrix, bias));
+  const bool sherry = formats::is_sherry(matrix.format);
+  FEWBIT_ASSIGN(const FewBitGemm gemm,
+                FewBitGemm::prepare(sherry ? formats::sherry_as_ternary(matrix) : matrix, bias));
   add_product<FewBitCall>(lowering, node, "few_bit", matrix, rows, gemm);
   return true;
 }
