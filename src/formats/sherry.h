@@ -21,4 +21,7 @@ bool is_sherry(const Format& format);
 /// One row of a matrix in sherry1.25: codes [ceil(cols / 4)], scales [groups_per_row].
 void sherry_row(const PackedMatrix& matrix, int64_t row, uint8_t* codes, float* scales);
 
+/// The same weights in the format `ternary`, 2 bits each, under the same scales.
+PackedMatrix sherry_as_ternary(const PackedMatrix& matrix);
+
 }  // namespace fewbit::formats

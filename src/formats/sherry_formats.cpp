@@ -29,6 +29,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstring>
 #include <vector>
 
 #include "formats/code_planes.h"
@@ -301,6 +302,29 @@ void sherry_row(const PackedMatrix& matrix, int64_t row, uint8_t* codes, float* 
   for (int64_t g = 0; g < groups; ++g) {
     scales[g] = load_scale(matrix.format.scale, matrix.parts[1].raw(), row * groups + g);
   }
+}
+
+PackedMatrix sherry_as_ternary(const PackedMatrix& matrix) {
+  Format format = default_format(*find_format("ternary"));
+  format.group_elems = matrix.format.group_elems;
+  format.scale = matrix.format.scale;
+  PackedMatrix out = make_packed(format, matrix.rows, matrix.cols);
+  std::memcpy(out.part("scales").raw(), matrix.parts[1].raw(),
+              static_cast<size_t>(matrix.parts[1].bytes()));
+  constexpr int kTernaryBits = 2;
+  const int64_t row_bytes = plane_bytes(matrix.cols, kTernaryBits);
+  std::vector<uint8_t> codes(static_cast<size_t>(quads_of(matrix.cols)));
+  std::vector<float> scales(static_cast<size_t>(groups_per_row(matrix.format, matrix.cols)));
+  std::vector<uint8_t> ternary(static_cast<size_t>(matrix.cols));
+  for (int64_t r = 0; r < matrix.rows; ++r) {
+    sherry_row(matrix, r, codes.data(), scales.data());
+    for (size_t c = 0; c < ternary.size(); ++c) {
+      ternary[c] = static_cast<uint8_t>(kPatterns[codes[c / kQuad]][c % kQuad] + 1);
+    }
+    pack_planes(ternary.data(), matrix.cols, kTernaryBits,
+                out.part("codes").data<uint8_t>() + r * row_bytes);
+  }
+  return out;
 }
 
 }  // namespace fewbit::formats

@@ -8,6 +8,7 @@
 #include "base/random.h"
 #include "formats/codec_checks_test.h"
 #include "formats/format.h"
+#include "formats/sherry.h"
 #include "formats/weight_sources.h"
 #include "numerics/half.h"
 
@@ -141,6 +142,19 @@ TEST(Sherry, Contract) {
     testing::expect_any_bits_decode(name);
     testing::expect_wide_range(name);
     testing::expect_importance_counts(name, 1.0);
+  }
+}
+
+TEST(Sherry, AsTernaryItIsTheSame) {
+  for (const char* name :
+       {"sherry1.25", "sherry1.25/g16:bf16", "sherry1.25/g64:f32", "sherry1.25/channel"}) {
+    for (const int64_t cols : {1, 37, 256, 301}) {
+      const std::vector<float> values = normal_values(5 * cols, 2);
+      const PackedMatrix packed = encode(*parse_format(name), {values, 5, cols, {}}).value();
+      const PackedMatrix ternary = formats::sherry_as_ternary(packed);
+      EXPECT_TRUE(check_parts(ternary).ok());
+      EXPECT_EQ(decode(ternary), decode(packed)) << name << " " << cols;
+    }
   }
 }
 

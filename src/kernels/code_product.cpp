@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "formats/sherry.h"
 #include "kernels/pattern_codes/pattern_codes.h"
 #include "kernels/vector_codes/vector_codes.h"
 
@@ -15,7 +16,8 @@ std::optional<Family> family_of(const Format& format, int64_t cols, int64_t m,
   const bool bytes = activations == FewBitActivations::kInt8;
   if (bytes && prefers_pattern_codes(format, cols, m)) return Family::kPatternCodes;
   if (few_bit_takes(format, activations)) return Family::kFewBit;
-  if (bytes && has_pattern_codes(format, cols)) return Family::kPatternCodes;
+  // As ternary weights.
+  if (bytes && formats::is_sherry(format)) return Family::kFewBit;
   if (bytes && has_vector_codes(format, cols)) return Family::kVectorCodes;
   return std::nullopt;
 }
@@ -72,12 +74,15 @@ Result<CodeProduct> prepare_code_product(const PackedMatrix& matrix, std::span<c
   if (family == Family::kPatternCodes) {
     const Result<PatternGemm> gemm = PatternGemm::prepare(matrix, bias);
     if (gemm.ok()) return product_of(*family, matrix, *gemm);
-    // Ternary storage with a code that is none of three: few_bit takes it as it is.
-    if (!few_bit_takes(matrix.format, activations)) return gemm.error();
+    // Else it is ternary storage with a code that is none of three, which few_bit takes as it is,
+    // or longer rows than patterns may have.
   }
   FewBitOptions options;
   options.activations = activations;
-  FEWBIT_ASSIGN(const FewBitGemm gemm, FewBitGemm::prepare(matrix, bias, options));
+  const bool sherry = formats::is_sherry(matrix.format);
+  FEWBIT_ASSIGN(
+      const FewBitGemm gemm,
+      FewBitGemm::prepare(sherry ? formats::sherry_as_ternary(matrix) : matrix, bias, options));
   return product_of(Family::kFewBit, matrix, gemm);
 }
 

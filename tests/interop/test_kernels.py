@@ -38,7 +38,8 @@ def rounded_rows(x):
                                     "ternary+a8:token", "q4_K+a8:token", "int4/g32:u6+a8:token",
                                     "ternary1.6/channel+a8:token", "tq1_0+a8:token", "sherry1.25+a8:token",
                                     "sherry1.25/g48+a8:token", "fp4e2m1+a8:token", "mxfp4+a8:token",
-                                    "nvfp4+a8:token", "iq4_xs+a8:token", "fp6e2m3/g32+a8:token"])
+                                    "nvfp4+a8:token", "iq4_xs+a8:token", "fp6e2m3/g32+a8:token",
+                                    "vq2_1x6+a8:token", "vq4_2x8+a8:token", "vq8_1x8/g32+a8:token"])
 def test_rounded_activations_times_decoded_weights(run, network, tmp_path, scheme):
     plain = scheme.replace(":token", "").replace("+a8", "").replace("a8", "")
     run("fewbit", "quantize", network, "-o", tmp_path / "codes.fewbit", "--scheme", scheme)
@@ -85,12 +86,29 @@ def test_few_rows_in_float_read_the_codes(run, tmp_path, scheme):
     assert np.abs(found - x @ weights).max() <= 1e-6 * np.abs(weights).sum(axis=0).max() * np.abs(x).max()
 
 
-def test_patterns_are_looked_up(run, network, tmp_path):
+@pytest.mark.parametrize("scheme, families", [("sherry1.25+a8:token", {"pattern_codes", "few_bit"}),
+                                              ("vq4_1x8+a8:token", {"vector_codes"})])
+def test_codes_are_looked_up(run, network, tmp_path, scheme, families):
     path = tmp_path / "codes.fewbit"
-    report = json.loads(run("fewbit", "quantize", network, "-o", path, "--scheme", "sherry1.25+a8:token", "--json").stdout)
+    report = json.loads(run("fewbit", "quantize", network, "-o", path, "--scheme", scheme, "--json").stdout)
     assert report["integer_layers"] == 1 and report["fallbacks"] == 0
     bench = json.loads(run("fewbit", "bench", path, "--profile", "--seconds", "0.1", "--json").stdout)
-    assert any(layer["kernel"].startswith("pattern_codes/") for layer in bench["layers"])
+    assert any(layer["kernel"].split("/")[0] in families for layer in bench["layers"])
+
+
+def test_many_rows_of_activations(run, network, tmp_path):
+    """From 16 rows on Sherry's weights are multiplied as ternary ones."""
+    x = np.random.default_rng(2).normal(size=(20, K)).astype(F32)
+    found = {}
+    for scheme in ("sherry1.25", "sherry1.25+a8:token"):
+        run("fewbit", "quantize", network, "-o", tmp_path / "q.fewbit", "--scheme", scheme)
+        np.save(tmp_path / "x.npy", x if "a8" in scheme else np.eye(K, dtype=F32))
+        found[scheme] = output(run, tmp_path / "q.fewbit", tmp_path)
+    weights = found["sherry1.25"]
+    wanted = rounded_rows(x) @ weights
+    # Products of many rows may round weights to int8 once more (few_bit.h).
+    tolerance = np.abs(weights).max() * np.abs(rounded_rows(x)).sum(axis=1).max() / 200
+    assert np.abs(found["sherry1.25+a8:token"] - wanted).max() <= tolerance
 
 
 def test_formats_that_no_kernel_reads_are_listed(run, network, tmp_path):

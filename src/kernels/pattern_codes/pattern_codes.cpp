@@ -277,9 +277,7 @@ bool has_pattern_codes(const Format& format, int64_t cols) {
 
 bool prefers_pattern_codes(const Format& format, int64_t cols, int64_t m) {
   constexpr int64_t kManyRows = 16;
-  if (!has_pattern_codes(format, cols) || !affine_form(format, cols)) {
-    return has_pattern_codes(format, cols);
-  }
+  if (!has_pattern_codes(format, cols)) return false;
   const Result<Isa> isa = pattern_codes_isa();
   return m < kManyRows && isa.ok() && *isa == Isa::kAvx512Vnni;
 }

@@ -52,9 +52,9 @@ bool has_pattern_codes(const Format& format, int64_t cols);
 /// The instruction set that prepare takes where none is asked for.
 Result<Isa> pattern_codes_isa();
 
-/// Whether products with m rows of activations are to use PatternGemm. Ternary formats have few_bit
-/// as well, at two bits a weight: that is faster where arithmetic takes the time and not memory,
-/// with many rows or 256-bit registers.
+/// Whether products with m rows of activations are to use PatternGemm. Where arithmetic takes the
+/// time and not memory, with many rows or 256-bit registers, few_bit is faster, at two bits a
+/// weight (sherry1.25 goes there as formats/sherry.h makes it ternary).
 bool prefers_pattern_codes(const Format& format, int64_t cols, int64_t m);
 
 /// A product whose w is constant and packed. Immutable: any number of threads may run it.

@@ -1,71 +1,25 @@
 // The products of this family that `fewbit bench-kernels` measures.
 
-#include <memory>
-
-#include "base/random.h"
 #include "kernels/pattern_codes/pattern_codes.h"
+#include "kernels/product_cases.h"
 
 namespace fewbit {
 namespace {
 
 constexpr std::string_view kFormats[] = {"ternary1.6/channel", "ternary1.6", "tq1_0", "sherry1.25"};
 
-// Weights of one format and shape; the last ones are kept for the next number of rows.
-Result<PatternGemm> product(std::string_view format, const MatrixShape& shape) {
-  struct Last {
-    std::string key;
-    std::optional<PatternGemm> gemm;
-  };
-  static Last last;
-  const std::string key = fmt::format("{} {}x{}", format, shape.n, shape.k);
-  if (last.key != key) {
-    std::vector<float> w(static_cast<size_t>(shape.n * shape.k));
-    Random(1).fill_normal(w, 0, 1);
-    FEWBIT_ASSIGN(const Format parsed, parse_format(format));
-    FEWBIT_ASSIGN(const PackedMatrix packed,
-                  encode(parsed, {w, shape.n, shape.k, {}}, {.search = false}));
-    FEWBIT_ASSIGN(PatternGemm gemm, PatternGemm::prepare(packed, {}));
-    last = {key, std::move(gemm)};
-  }
-  return *last.gemm;
-}
-
-struct Operands {
-  std::vector<float> x, y;
-};
-
-KernelSample sample(const PatternGemm& gemm, int64_t m, const std::shared_ptr<Operands>& operands) {
-  KernelSample s;
-  s.isa = gemm.isa();
-  s.bytes = gemm.packed_bytes();
-  s.ops = 2.0 * static_cast<double>(m * gemm.rows() * gemm.depth());
-  s.run = [=](int threads) {
-    gemm.run({.m = m, .x = operands->x.data(), .y = operands->y.data()}, threads);
-  };
-  s.duplicate = [=] { return sample(gemm.duplicate(), m, operands); };
-  return s;
-}
-
-Result<KernelSample> prepare(std::string_view format, const MatrixShape& shape) {
-  FEWBIT_ASSIGN(const PatternGemm gemm, product(format, shape));
-  auto operands = std::make_shared<Operands>();
-  operands->x.resize(static_cast<size_t>(shape.m * shape.k));
-  operands->y.resize(static_cast<size_t>(shape.m * shape.n));
-  Random(2).fill_normal(operands->x, 0, 1);
-  return sample(gemm, shape.m, operands);
+Result<PatternGemm> make(std::string_view format, int64_t n, int64_t k) {
+  std::vector<float> w(static_cast<size_t>(n * k));
+  Random(1).fill_normal(w, 0, 1);
+  FEWBIT_ASSIGN(const Format parsed, parse_format(format));
+  FEWBIT_ASSIGN(const PackedMatrix packed, encode(parsed, {w, n, k, {}}, {.search = false}));
+  return PatternGemm::prepare(packed, {});
 }
 
 }  // namespace
 
 std::vector<KernelCase> pattern_codes_cases() {
-  std::vector<KernelCase> cases;
-  for (const std::string_view format : kFormats) {
-    for (const MatrixShape& shape : matrix_shapes()) {
-      cases.push_back({std::string(format), shape.name(), shape.m, shape.n, shape.k,
-                       [=] { return prepare(format, shape); }});
-    }
-  }
-  return cases;
+  return product_cases<PatternGemm>(kFormats, make);
 }
 
 }  // namespace fewbit

@@ -170,6 +170,23 @@ struct QuantizedRows {
   std::vector<float> scale;
 };
 
+// A group in the order Order::kByWeight.
+template <int Dim>
+void by_weight(int64_t units, const int8_t* in, int8_t* out) {
+  for (int64_t u = 0; u < units; ++u, in += kUnitVectors * Dim, out += kUnitVectors * Dim) {
+    for (int d = 0; d < Dim; ++d) {
+      for (int v = 0; v < kUnitVectors; ++v) out[d * kUnitVectors + v] = in[v * Dim + d];
+    }
+  }
+}
+
+void by_weight(const Layout& layout, const int8_t* in, int8_t* out) {
+  const int64_t units = layout.chunks * layout.units();
+  if (layout.dim == 2) return by_weight<2>(units, in, out);
+  if (layout.dim == 4) return by_weight<4>(units, in, out);
+  by_weight<8>(units, in, out);
+}
+
 void quantize(const float* x, const VectorGemm::Impl& impl, int64_t m, QuantizedRows& out) {
   const Layout& layout = impl.layout;
   std::vector<int8_t> q(static_cast<size_t>(impl.k));
@@ -186,11 +203,9 @@ void quantize(const float* x, const VectorGemm::Impl& impl, int64_t m, Quantized
       std::copy_n(q.begin() + begin, count, arranged);
       continue;
     }
-    for (int64_t i = 0; i < count; ++i) {
-      const int64_t in_unit = i % layout.unit_elems();
-      const int64_t at = in_unit % layout.dim * kUnitVectors + in_unit / layout.dim;
-      arranged[i - in_unit + at] = q[static_cast<size_t>(begin + i)];
-    }
+    std::vector<int8_t> padded(static_cast<size_t>(layout.padded_group()), 0);
+    std::copy_n(q.begin() + begin, count, padded.begin());
+    by_weight(layout, padded.data(), arranged);
   }
 }
 
