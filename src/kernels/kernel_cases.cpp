@@ -4,7 +4,9 @@
 
 #include <array>
 
+#include "kernels/binary/binary.h"
 #include "kernels/few_bit/few_bit.h"
+#include "kernels/int8_conv/int8_conv.h"
 
 namespace fewbit {
 namespace {
@@ -24,6 +26,8 @@ constexpr std::array<MatrixShape, 16> kMatrixShapes = shapes();
 
 constexpr KernelFamily kFamilies[] = {
     {"few_bit", few_bit_cases},
+    {"int8_conv", int8_conv_cases},
+    {"binary", binary_cases},
 };
 
 }  // namespace
