@@ -4,10 +4,12 @@
 
 #include <array>
 
+#include "kernels/binary/binary.h"
 #include "kernels/few_bit/few_bit.h"
 #include "kernels/pattern_codes/pattern_codes.h"
 #include "kernels/vector_codes/vector_codes.h"
 #include "kernels/kv_attention/kv_attention.h"
+#include "kernels/int8_conv/int8_conv.h"
 
 namespace fewbit {
 namespace {
@@ -26,10 +28,9 @@ constexpr std::array<MatrixShape, 16> shapes() {
 constexpr std::array<MatrixShape, 16> kMatrixShapes = shapes();
 
 constexpr KernelFamily kFamilies[] = {
-    {"few_bit", few_bit_cases},
-    {"pattern_codes", pattern_codes_cases},
-    {"vector_codes", vector_codes_cases},
-    {"kv_attention", kv_attention_cases},
+    {"few_bit", few_bit_cases},           {"pattern_codes", pattern_codes_cases},
+    {"vector_codes", vector_codes_cases}, {"kv_attention", kv_attention_cases},
+    {"int8_conv", int8_conv_cases},       {"binary", binary_cases},
 };
 
 }  // namespace

@@ -26,6 +26,7 @@
 
 #include "kernels/int8_conv/int8_conv_spec.h"
 #include "kernels/isa.h"
+#include "kernels/kernel_cases.h"
 
 namespace fewbit {
 
@@ -64,5 +65,8 @@ class Int8Conv {
   explicit Int8Conv(std::shared_ptr<const Int8ConvKernel> kernel) : kernel_(std::move(kernel)) {}
   std::shared_ptr<const Int8ConvKernel> kernel_;
 };
+
+/// For kernel_cases.h: with int8 weights and with weights in few bits.
+std::vector<KernelCase> int8_conv_cases();
 
 }  // namespace fewbit
