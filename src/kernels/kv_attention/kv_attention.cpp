@@ -75,11 +75,14 @@ class Attention {
     uint8_t* const memory = space.data<uint8_t>();
 #pragma omp parallel num_threads(threads_)
     {
-      const int thread = omp_get_thread_num();
-      for (const Item& item : items_) attend_part(item, thread, memory);
-      if (threads_ > 1) {
+      // OpenMP may give fewer threads: the parts are the same.
+      const int first = omp_get_thread_num(), step = omp_get_num_threads();
+      for (int part = first; part < threads_; part += step) {
+        for (const Item& item : items_) attend_part(item, part, memory);
+      }
 #pragma omp barrier
-        for (const Item& item : items_) merge_parts(item, thread, memory);
+      for (int part = first; part < threads_; part += step) {
+        for (const Item& item : items_) merge_parts(item, part, memory);
       }
     }
   }

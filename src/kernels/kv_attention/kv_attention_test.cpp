@@ -435,5 +435,40 @@ TEST(KvAttention, ASharpPeakReturnsItsValue) {
   }
 }
 
+// What the formats themselves cost: outputs against attention on the keys and values as given, as
+// root mean squares over the outputs' own. docs/kernels-kv_attention.md quotes these bounds.
+TEST(KvAttention, ErrorOfTheFormats) {
+  const struct {
+    KvFormat format;
+    double most;
+  } bounds[] = {{KvFormat::kFloat32, 1e-6},
+                {KvFormat::kBfloat16, 0.004},
+                {KvFormat::kInt8, 0.01},
+                {KvFormat::kFp8, 0.05},
+                {KvFormat::kInt4, 0.15}};
+  const kv::Kernels kernels = *kv::find_kernels(std::nullopt);
+  Problem p{.cache = {.heads = 2, .head_size = 128},
+            .attention = {.heads = 4},
+            .cached = 1023,
+            .tokens = 1};
+  p.cache.format = KvFormat::kFloat32;
+  const std::vector<float> q = normal(4 * 128, 14);
+  const Filled exact = filled(p.cache, 1024, kernels);
+  const std::vector<double> wanted = Reference(p, exact.cache, q, false).run().out;
+  for (const auto& [format, most] : bounds) {
+    p.cache.format = format;
+    const std::vector<float> out = result_of(p, filled(p.cache, 1024, kernels).cache, q, 1);
+    double error = 0, power = 0;
+    for (size_t i = 0; i < out.size(); ++i) {
+      error +=
+          (static_cast<double>(out[i]) - wanted[i]) * (static_cast<double>(out[i]) - wanted[i]);
+      power += wanted[i] * wanted[i];
+    }
+    const double relative = std::sqrt(error / power);
+    RecordProperty(std::string(name_of(format)), std::to_string(relative));
+    EXPECT_LT(relative, most) << name_of(format);
+  }
+}
+
 }  // namespace
 }  // namespace fewbit
