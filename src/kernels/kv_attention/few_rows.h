@@ -29,6 +29,7 @@ struct Folded {
 
 inline constexpr float kFoldedSteps = 127 * 128;
 inline constexpr int kMostRows = 4;
+inline constexpr int kLinesWhileFolding = 8;
 
 // x * scale, and what the offsets add to every column. Returns max |x * scale|.
 template <class L>
@@ -55,7 +56,7 @@ FEWBIT_INLINE_TEMPLATE void fold_to_bytes(const float* x, const uint32_t* pairs,
   const float largest = fold_scales<L>(x, pairs, rows, 1, out);
   // Smaller ones would have no reciprocal; what they add is below any float that matters.
   const bool usable = largest > 0x1p-100F && largest < 0x1p126F;
-  out.step = usable ? largest / kFoldedSteps : 0;
+  out.step = usable ? largest * (1 / kFoldedSteps) : 0;
   const auto inverse = V::set(usable ? kFoldedSteps / largest : 0);
   for (int r = 0; r < rows; r += V::kLanes) {
     const auto q = V::to_int(V::mul(V::load(out.x + r), inverse));
@@ -223,6 +224,8 @@ void times_plane(const Plane& plane, const uint8_t* data, const float* const (&x
     p.folded[r] = &folded[r];
     p.out[r] = out[r];
   }
+  // So that memory is not idle meanwhile.
+  for (int i = 0; i < kLinesWhileFolding; ++i) L::prefetch(p.codes + ahead + 64 * i);
   for (int first = 0, g = 0; first < plane.cols; first += plane.group, ++g) {
     const int last = first + plane.group < plane.cols ? first + plane.group : plane.cols;
     for (int r = 0; r < R; ++r) {

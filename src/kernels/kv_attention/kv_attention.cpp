@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
 #include <limits>
 
@@ -17,7 +18,7 @@ namespace {
 // a Sapphire Rapids (docs/kernels-kv_attention.md).
 constexpr int64_t kFewRows = 8;
 // How far ahead of a line that is read another is asked for, measured on the same.
-constexpr int64_t kAheadBytes = 4096;
+constexpr int64_t kAheadBytes = 1024;
 
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
@@ -74,11 +75,14 @@ class Attention {
     uint8_t* const memory = space.data<uint8_t>();
 #pragma omp parallel num_threads(threads_)
     {
-      const int thread = omp_get_thread_num();
-      for (const Item& item : items_) attend_part(item, thread, memory);
-      if (threads_ > 1) {
+      // OpenMP may give fewer threads: the parts are the same.
+      const int first = omp_get_thread_num(), step = omp_get_num_threads();
+      for (int part = first; part < threads_; part += step) {
+        for (const Item& item : items_) attend_part(item, part, memory);
+      }
 #pragma omp barrier
-        for (const Item& item : items_) merge_parts(item, thread, memory);
+      for (int part = first; part < threads_; part += step) {
+        for (const Item& item : items_) merge_parts(item, part, memory);
       }
     }
   }
@@ -180,6 +184,9 @@ class Attention {
       const Range seen = visible(*item.sequence, item.row + r);
       begin[r] = seen.begin;
       end[r] = seen.end;
+      // Rows of one head lie far apart.
+      constexpr int64_t kRowsAhead = 4;
+      if (r + kRowsAhead < item.rows) prefetch(q_row(item, r + kRowsAhead));
       if (!copy_scaled(q_row(item, r), q + r * size_)) s.sum[r] = kNan;
     }
     // Slabs double, and the float32 window is a ring: there are few runs.
@@ -223,12 +230,19 @@ class Attention {
     return s.out + row / group_ * stride + (item.head * group_ + row % group_) * size_;
   }
 
+  void prefetch(const float* row) const {
+    constexpr int64_t kLineFloats = 16;
+    for (int64_t c = 0; c < size_; c += kLineFloats) __builtin_prefetch(row + c);
+  }
+
   // False, and zeros, where a value is not finite.
   bool copy_scaled(const float* q, float* to) const {
-    float not_finite = 0;
+    // By their bits, which the compiler takes many at a time.
+    constexpr uint32_t kExponent = 0x7f800000;
+    uint32_t not_finite = 0;
     for (int64_t c = 0; c < size_; ++c) {
       to[c] = q[c] * scale_;
-      not_finite += to[c] * 0;
+      not_finite |= (std::bit_cast<uint32_t>(to[c]) & kExponent) == kExponent ? 1U : 0U;
     }
     if (not_finite == 0) return true;
     std::fill_n(to, size_, 0.0F);

@@ -257,8 +257,10 @@ TEST(KvCache, MemoryIsAsPlanned) {
   }
   // 8 bits a value, and 32 a channel and token and 64 of them.
   const KvCacheOptions int8{.heads = 1, .head_size = 128, .format = KvFormat::kInt8};
-  EXPECT_EQ(*KvCache::planned_bytes(int8, 4096),
-            4096 * 128 * 2 + 64 * (128 * 4 + 64 * 4) + 64 * 128 * 8);
+  EXPECT_EQ(*KvCache::planned_bytes(int8, 2048),
+            2048 * 128 * 2 + 32 * (128 * 4 + 64 * 4) + 64 * 128 * 8);
+  // From half a huge page on in whole ones.
+  EXPECT_EQ(*KvCache::planned_bytes(int8, 4096), (int64_t{2} << 20) + 64 * 128 * 8);
 }
 
 TEST(KvCache, WhatHasNoLayoutIsRefused) {

@@ -38,10 +38,10 @@ struct Rows {
 };
 
 /// Rows that one call of a many-row kernel takes at most.
-inline constexpr int kMaxRows = 256;
+inline constexpr int kMaxRows = 512;
 
 /// What a many-row kernel needs of memory, in bytes, aligned to 64.
-inline constexpr int64_t kScratchBytes = int64_t{512} << 10;
+inline constexpr int64_t kScratchBytes = int64_t{640} << 10;
 
 /// One row of the table: vector kernels for one instruction set.
 struct VectorRow {
