@@ -9,7 +9,8 @@
 Each side is a process of its own that holds more than 600 MiB of copies of the weights and walks
 through them, so that products of few rows read memory: fewbit_kernel_worker, ggml_matmul (in every
 buffer type that takes the weights: AMX, repacked, plain) and onnxruntime_matmul.py. A comparison runs
-`--rounds` rounds; in each, every side runs once for `--seconds`, in an order that turns. A ratio is
+`--rounds` rounds; in each, every side runs once for `--seconds`, in an order that turns. A round during
+which other processes took more than a tenth of a processor is repeated, a few times. A ratio is
 theirs over ours within a round, above 1 where Fewbit is faster; printed is the median and its range.
 The limits of the machine are those of `fewbit bench-kernels`, measured first.
 
@@ -20,10 +21,12 @@ Needs the packages of tests/interop/requirements.txt (build/venv, made by ./run-
 import argparse
 import datetime
 import json
+import os
 import pathlib
 import statistics
 import subprocess
 import sys
+import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "kernels-peers.md"
@@ -31,6 +34,7 @@ BEGIN, END = "<!-- tables: bench/peers/kernels.py --page -->\n", "<!-- end of ta
 
 SHAPES = [(4096, 4096), (11008, 4096), (2048, 2048), (1536, 576)]  # rows of weights, weights in a row
 ROWS = [1, 4, 16, 512]
+QUIET = 0.1  # processors
 LARGEST_ERROR = 0.02  # of a peer's product, relative: what int8 activations cost
 
 # (name, ours: the first that the build has, llama.cpp's types, ONNX Runtime's bits/block/accuracy level)
@@ -48,6 +52,8 @@ COMPARISONS = [
     ("2 bits with minima", ["few_bit/q2_K", "few_bit/uint2/g16", "few_bit/int2/g32"], ["q2_K"], []),
     ("2 bits", ["few_bit/int2/g64"], [], ["2 64 4", "2 64 4:lut", "2 64 0"]),
     ("ternary", ["few_bit/ternary"], ["tq2_0", "tq1_0"], []),
+    ("ternary, five in a byte", ["pattern_codes/tq1_0", "pattern_codes/ternary1.6"], ["tq2_0", "tq1_0"], []),
+    ("1.25 bits (Sherry)", ["pattern_codes/sherry1.25"], ["tq2_0", "tq1_0", "q1_0"], []),
     ("binary", ["few_bit/binary"], ["q1_0"], []),
 ]
 
@@ -138,16 +144,45 @@ def limits_of(arguments, threads):
     return json.loads(out.stdout)["limits"]
 
 
+class Others:
+    """Processors that processes other than ours keep busy, from when it is made."""
+
+    TICKS = os.sysconf("SC_CLK_TCK")
+
+    def __init__(self, sides):
+        self.pids = [os.getpid()] + [s.process.pid for s in sides]
+        self.start, self.busy, self.ours = time.perf_counter(), self.all_ticks(), self.our_ticks()
+
+    @staticmethod
+    def all_ticks():
+        user, nice, system, *_ = map(int, pathlib.Path("/proc/stat").read_text().split()[1:9])
+        return user + nice + system
+
+    def our_ticks(self):
+        total = 0
+        for pid in self.pids:
+            fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            total += int(fields[11]) + int(fields[12])  # user, system
+        return total
+
+    def processors(self):
+        ticks = self.all_ticks() - self.busy - (self.our_ticks() - self.ours)
+        return ticks / self.TICKS / (time.perf_counter() - self.start)
+
+
 def measure(sides, m, threads, rounds, seconds):
-    """Seconds of each side per round: [side][round]."""
-    times = [[] for _ in sides]
+    """Seconds of each side per round: [side][round], of the quietest rounds."""
     for side in sides:
         side.ask("time", m, threads, seconds / 4)
-    for i in range(rounds):
+    done = []  # (processors of others, seconds of each side)
+    while len(done) < 4 * rounds and sum(d[0] < QUIET for d in done) < rounds:
+        others, times = Others(sides), [0.0] * len(sides)
         order = list(range(len(sides)))
-        for s in order if i % 2 == 0 else reversed(order):
-            times[s].append(sides[s].ask("time", m, threads, seconds)["seconds"])
-    return times
+        for s in order if len(done) % 2 == 0 else reversed(order):
+            times[s] = sides[s].ask("time", m, threads, seconds)["seconds"]
+        done.append((others.processors(), times))
+    done = sorted(done, key=lambda d: d[0])[:rounds]
+    return [list(t) for t in zip(*(d[1] for d in done))], max(d[0] for d in done)
 
 
 def summary(name, times, ours):
@@ -168,11 +203,11 @@ def run(arguments, results):
             for line in left_out:
                 print(f"{comparison[0]}, {n}x{k}: without {line}")
             for threads, m in ((t, m) for t in arguments.threads for m in arguments.rows if sides):
-                times = measure(sides, m, threads, arguments.rounds, arguments.seconds)
+                times, others = measure(sides, m, threads, arguments.rounds, arguments.seconds)
                 entry = {"comparison": comparison[0], "n": n, "k": k, "m": m, "threads": threads,
                          "ours": summary(sides[0].name, times[0], times[0]),
                          "theirs": [summary(s.name, t, times[0]) for s, t in zip(sides[1:], times[1:])],
-                         "limits": limits[threads], "versions": versions,
+                         "others": others, "limits": limits[threads], "versions": versions,
                          "processor": processor(), "date": datetime.date.today().isoformat()}
                 key = lambda e: [e[x] for x in ("comparison", "n", "k", "m", "threads")]
                 results[:] = [e for e in results if key(e) != key(entry)] + [entry]
@@ -199,7 +234,7 @@ def processor():
 def show(e):
     ours = e["ours"]
     print(f"{e['comparison']}, {e['m']}x{e['n']}x{e['k']}, {e['threads']} threads: "
-          f"{ours['name']} {ours['seconds'] * 1e6:.1f} us")
+          f"{ours['name']} {ours['seconds'] * 1e6:.1f} us (others: {e['others']:.2f} processors)")
     for t in e["theirs"]:
         print(f"    {t['name']:28} {t['seconds'] * 1e6:10.1f} us  {t['ratio']:6.2f}x "
               f"[{t['low']:.2f}, {t['high']:.2f}]", flush=True)
