@@ -8,6 +8,7 @@
 #include "kernels/few_bit/activations.h"
 #include "kernels/few_bit/block_product.h"
 #include "kernels/few_bit/few_bit_core.h"
+#include "kernels/few_bit/stream_trial.h"
 
 namespace fewbit {
 namespace few_bit {
@@ -64,9 +65,13 @@ namespace {
 using few_bit::kPanelRows;
 using few_bit::Panels;
 
-// Measured on a Sapphire Rapids: four streams read 10 to 40 % more than one.
-constexpr int64_t kPrefetchBytes = 2048;
-constexpr int kStreams = 4;
+// How one row of activations walks the weights. What caches hold can be walked in any way.
+StreamTuning streams_for(const FewBitGemm::Impl& impl, int64_t m, int threads) {
+  constexpr int64_t kFromMemory = int64_t{4} << 20;
+  constexpr StreamTuning kUsual = {4, 2048};
+  if (m > 1 || impl.panels.bytes.bytes() < kFromMemory) return kUsual;
+  return few_bit::streams_of(*impl.row, threads);
+}
 
 // Few rows of activations: panel by panel, straight from memory.
 void run_rows(const FewBitGemm::Impl& impl, const ProductCall& call, int threads) {
@@ -78,6 +83,7 @@ void run_rows(const FewBitGemm::Impl& impl, const ProductCall& call, int threads
   const few_bit::Activations x = rows.all();
   const auto multiply =
       impl.activations == FewBitActivations::kInt8 ? impl.row->run : impl.row->run_float;
+  const StreamTuning tuning = streams_for(impl, call.m, threads);
   PanelProduct product;
   product.n = panels.n;
   product.k = panels.k;
@@ -93,8 +99,8 @@ void run_rows(const FewBitGemm::Impl& impl, const ProductCall& call, int threads
         job.panel_count = part.count;
         job.x = x.from(part.row, panels.layout.groups);
         job.rows = part.rows;
-        job.streams = kStreams;
-        job.prefetch_bytes = kPrefetchBytes;
+        job.streams = tuning.streams;
+        job.prefetch_bytes = tuning.prefetch_bytes;
         job.y = part.y;
         job.y_stride = part.y_stride;
         multiply(job);
