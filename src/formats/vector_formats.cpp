@@ -431,8 +431,8 @@ void decode_vectors(const PackedMatrix& matrix, int64_t row_begin, int64_t row_e
       }
     }
     for (int64_t c = 0; c < cols; ++c) {
-      *out++ = scales[static_cast<size_t>(c / size)] *
-               static_cast<float>(sums[static_cast<size_t>(c)]);
+      *out++ =
+          scales[static_cast<size_t>(c / size)] * static_cast<float>(sums[static_cast<size_t>(c)]);
     }
   }
 }

@@ -47,8 +47,8 @@ struct Layout {
 
 /// Quantized activations of a few rows.
 struct Activations {
-  const int8_t* q = nullptr;       ///< rows q_stride apart, in the order that the row asks for
-  int64_t q_stride = 0;            ///
+  const int8_t* q = nullptr;  ///< rows q_stride apart, in the order that the row asks for
+  int64_t q_stride = 0;
   const int32_t* start = nullptr;  ///< [rows, groups]: -sum of q in the group
   const float* scale = nullptr;    ///< [rows]
 };
