@@ -17,7 +17,12 @@ struct VecAvx512 {
   using I = __m512i;
   using F = __m512;
 
-  FEWBIT_INLINE W load(const uint8_t* p) { return _mm512_loadu_si512(p); }
+  FEWBIT_INLINE W load(const uint8_t* p) {
+    W w = _mm512_loadu_si512(p);
+    // One load: else g++ 12 makes it the operand of each of the shifts that take fields from it.
+    __asm__("" : "+v"(w));
+    return w;
+  }
   FEWBIT_INLINE W zero() { return _mm512_setzero_si512(); }
   /// Bits Shift.. of every byte, masked.
   template <int Shift, int Mask>
