@@ -255,9 +255,11 @@ def peers_of(entry):
 BUFFERS = {"AMX": " A", "CPU_REPACK": " R", "CPU": " P", "": ""}
 
 
-def cell(summary_and_buffer, ours):
+def cell(summary_and_buffer, entry):
     theirs, buffer = summary_and_buffer
-    return (f"**{theirs['ratio']:.2f}** ({ours['seconds'] * 1e6:.0f} / "
+    ours = entry["ours"]
+    disturbed = "~" if entry["others"] > QUIET else ""
+    return (f"{disturbed}**{theirs['ratio']:.2f}** ({ours['seconds'] * 1e6:.0f} / "
             f"{theirs['seconds'] * 1e6:.0f}{BUFFERS.get(buffer, buffer)})")
 
 
@@ -272,7 +274,7 @@ def table(results, n, k, threads):
             cells = []
             for m in ROWS:
                 theirs = peers_of(entries[m]).get(peer) if m in entries else None
-                cells.append(cell(theirs, entries[m]["ours"]) if theirs else "")
+                cells.append(cell(theirs, entries[m]) if theirs else "")
             ours = next(iter(entries.values()))["ours"]["name"]
             lines.append(f"| {name} | `{ours}` | {peer} | " + " | ".join(cells) + " |\n")
     return "".join(lines) if len(lines) > 2 else ""
@@ -288,7 +290,8 @@ def goals(results):
             least = least or PREFILL_GOAL[e["limits"]["int8_instruction"].startswith("tdp")]
             t, _ = peers_of(e)[f"llama.cpp {kind}"]
             lines.append(f"| {what} | {least:.2f} | {t['ratio']:.2f} | {t['low']:.2f} to {t['high']:.2f} | "
-                         f"{'reached' if t['ratio'] >= least else 'missed'} |\n")
+                         f"{'reached' if t['ratio'] >= least else 'missed'}"
+                         f"{', disturbed' if e['others'] > QUIET else ''} |\n")
     return "".join(lines)
 
 
