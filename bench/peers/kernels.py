@@ -45,12 +45,13 @@ COMPARISONS = [
     ("4 bits, groups of 64", ["few_bit/int4/g64", "few_bit/int4/g32"], [], ["4 64 4", "4 64 0"]),
     ("4 bits, groups of 128", ["few_bit/int4/g128"], [], ["4 128 4", "4 128 0"]),
     ("4 bits with minima", ["few_bit/q4_K", "few_bit/uint4/g32"], ["q4_K"], []),
+    ("4 bits, scales of 6 bits", ["few_bit/int4/g32:u6"], ["q4_K"], []),
     ("4-bit levels", ["few_bit/iq4_nl", "few_bit/nf4/g32", "few_bit/nf4"], ["iq4_nl"], []),
     ("mxfp4", ["few_bit/mxfp4"], ["mxfp4"], []),
     ("nvfp4", ["few_bit/nvfp4"], ["nvfp4"], []),
     ("3 bits", ["few_bit/q3_K", "few_bit/int3/g32"], ["q3_K"], []),
     ("2 bits with minima", ["few_bit/q2_K", "few_bit/uint2/g16", "few_bit/int2/g32"], ["q2_K"], []),
-    ("2 bits", ["few_bit/int2/g64"], [], ["2 64 4", "2 64 4:lut", "2 64 0"]),
+    ("2 bits", ["few_bit/int2/g64"], ["q2_K"], ["2 64 4", "2 64 4:lut", "2 64 0"]),
     ("ternary", ["few_bit/ternary"], ["tq2_0", "tq1_0"], []),
     ("ternary, five in a byte", ["pattern_codes/tq1_0", "pattern_codes/ternary1.6"], ["tq2_0", "tq1_0"], []),
     ("1.25 bits (Sherry)", ["pattern_codes/sherry1.25"], ["tq2_0", "tq1_0", "q1_0"], []),
@@ -255,9 +256,11 @@ def peers_of(entry):
 BUFFERS = {"AMX": " A", "CPU_REPACK": " R", "CPU": " P", "": ""}
 
 
-def cell(summary_and_buffer, ours):
+def cell(summary_and_buffer, entry):
     theirs, buffer = summary_and_buffer
-    return (f"**{theirs['ratio']:.2f}** ({ours['seconds'] * 1e6:.0f} / "
+    ours = entry["ours"]
+    disturbed = "~" if entry["others"] > QUIET else ""
+    return (f"{disturbed}**{theirs['ratio']:.2f}** ({ours['seconds'] * 1e6:.0f} / "
             f"{theirs['seconds'] * 1e6:.0f}{BUFFERS.get(buffer, buffer)})")
 
 
@@ -272,7 +275,7 @@ def table(results, n, k, threads):
             cells = []
             for m in ROWS:
                 theirs = peers_of(entries[m]).get(peer) if m in entries else None
-                cells.append(cell(theirs, entries[m]["ours"]) if theirs else "")
+                cells.append(cell(theirs, entries[m]) if theirs else "")
             ours = next(iter(entries.values()))["ours"]["name"]
             lines.append(f"| {name} | `{ours}` | {peer} | " + " | ".join(cells) + " |\n")
     return "".join(lines) if len(lines) > 2 else ""
@@ -288,7 +291,8 @@ def goals(results):
             least = least or PREFILL_GOAL[e["limits"]["int8_instruction"].startswith("tdp")]
             t, _ = peers_of(e)[f"llama.cpp {kind}"]
             lines.append(f"| {what} | {least:.2f} | {t['ratio']:.2f} | {t['low']:.2f} to {t['high']:.2f} | "
-                         f"{'reached' if t['ratio'] >= least else 'missed'} |\n")
+                         f"{'reached' if t['ratio'] >= least else 'missed'}"
+                         f"{', disturbed' if e['others'] > QUIET else ''} |\n")
     return "".join(lines)
 
 

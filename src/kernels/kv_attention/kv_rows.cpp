@@ -51,10 +51,12 @@ Result<Kernels> find_kernels(std::optional<Isa> isa) {
   } else if (!isa_runs_here(*isa)) {
     return unsupported("instruction set {} is not available on this processor", name_of(*isa));
   }
+  // The last that `isa` has: there is none for NEON.
+  const Kernels* best = nullptr;
   for (const Kernels& kernels : kTable) {
-    if (kernels.isa == *isa) return kernels;
+    if (kernels.isa <= *isa) best = &kernels;
   }
-  return unsupported("attention on a cache has no kernel for {}", name_of(*isa));
+  return *best;
 }
 
 std::span<const Kernels> all_kernels() {
