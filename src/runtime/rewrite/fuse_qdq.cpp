@@ -7,8 +7,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "runtime/integer_weight.h"
 #include "runtime/interpreter.h"
+#include "runtime/qdq/few_bit_operand.h"
 #include "runtime/qdq/patterns.h"
 #include "runtime/qdq/qdq.h"
 #include "runtime/rewrite/rewrite.h"
@@ -127,52 +127,13 @@ class Fuser {
     if (!d || !d->params.is_8bit()) return std::nullopt;
     return d;
   }
-  // The weight of a layer: an operand, or one in few bits whose integers have one scale per row
-  // (runtime/integer_weight.h). Its `quantized` is kNone then: weight_codes makes it.
-  std::optional<Dequantized> weight(ValueId value) {
-    if (auto d = operand(value)) return d;
-    if (value == kNone || graph_.value(value).producer == kNone) return std::nullopt;
-    const Node& decode = graph_.node(graph_.value(value).producer);
-    if (!is_decode(decode)) return std::nullopt;
-    const auto matrix = packed_matrix(graph_, decode);
-    if (!matrix.ok()) return std::nullopt;
-    auto scales = integer_scales(*matrix);
-    const bool transposed = decode.get_int("transposed", 0) != 0;
-    const Dims dims = decode.get_ints("dims");
-    if (!scales.ok() || (transposed ? dims.back() : dims.front()) != matrix->rows) {
-      return std::nullopt;
-    }
-    Dequantized d;
-    d.node = graph_.value(value).producer;
-    d.constant = true;
-    d.params.type = DType::kInt8;
-    d.params.scale = std::move(*scales);
-    d.params.zero.assign(d.params.scale.size(), 0);
-    d.params.axis = transposed ? static_cast<int64_t>(dims.size()) - 1 : 0;
-    return d;
+  // The weight of a layer: an operand, or integers in few bits (qdq/few_bit_operand.h).
+  std::optional<Dequantized> weight(ValueId value) const {
+    auto d = operand(value);
+    return d ? d : few_bit_operand(graph_, value);
   }
   ValueId weight_codes(const Dequantized& w) {
-    if (w.quantized != kNone) return w.quantized;
-    const ValueId real = graph_.node(w.node).output(0);
-    Node integers = integer_decode_node(graph_.node(w.node), w.params.scale);
-    ValueType type = graph_.value(real).type;
-    type.elem = DType::kInt8;
-    integers.name = graph_.unique_name(graph_.value(real).name + "_integers");
-    const ValueId out = graph_.add_value(integers.name, std::move(type));
-    integers.outputs = {out};
-    graph_.add_node(std::move(integers));
-    return out;
-  }
-  // Where the weights of a channel in few bits are so small that its bias in their scale would
-  // leave int32, the scale grows: its integers are rounded by 2^-31 of the bias.
-  void make_room_for_bias(ValueId bias, float x_scale, Dequantized& w) const {
-    const Tensor* b = bias == kNone ? nullptr : graph_.constant(bias);
-    if (w.quantized != kNone || b == nullptr || b->type() != DType::kFloat32) return;
-    constexpr float kMostBias = 1 << 30;
-    for (size_t c = 0; c < w.params.scale.size() && b->elements() > static_cast<int64_t>(c); ++c) {
-      const float least = std::abs(b->data<float>()[c]) / (kMostBias * x_scale);
-      w.params.scale[c] = std::max(w.params.scale[c], least);
-    }
+    return w.quantized != kNone ? w.quantized : add_integers(graph_, w);
   }
   Dims weight_dims(const Dequantized& w) const {
     if (w.quantized != kNone) return graph_.constant(w.quantized)->dims();
@@ -284,7 +245,7 @@ class Fuser {
     auto tail = tail_of(conv.output(0));
     if (!tail) return false;
     int64_t channels = weight_dims(*w)[0];
-    make_room_for_bias(conv.input(2), x->params.scale[0], *w);
+    make_room_for_bias(graph_, conv.input(2), x->params.scale[0], *w);
     auto bias = bias_codes(conv.input(2), x->params.scale[0], w->params, channels);
     if (!bias) return false;
     Node fused;
@@ -340,7 +301,7 @@ class Fuser {
     const Node& node = graph_.node(id);
     if (!b.constant) return false;
     int64_t channels = weight_dims(b)[transposed ? 0 : 1];
-    make_room_for_bias(node.input(2), a.params.scale[0], b);
+    make_room_for_bias(graph_, node.input(2), a.params.scale[0], b);
     auto bias = bias_codes(node.input(2), a.params.scale[0], b.params, channels);
     if (!bias) return false;
     Node fused;
