@@ -11,12 +11,12 @@
 namespace fewbit {
 namespace {
 
-struct Shape {
+struct CacheShape {
   int64_t heads, kv_heads, head_size;
   int64_t tokens, positions;  ///< new ones, and all
 };
 
-constexpr Shape kShapes[] = {
+constexpr CacheShape kShapes[] = {
     {32, 32, 128, 1, 4096},   {9, 3, 64, 1, 4096},  {32, 8, 128, 1, 4096}, {32, 32, 128, 512, 512},
     {32, 32, 128, 512, 4096}, {9, 3, 64, 512, 512}, {9, 3, 64, 512, 4096},
 };
@@ -25,14 +25,14 @@ constexpr KvFormat kFormats[] = {KvFormat::kBfloat16, KvFormat::kInt8, KvFormat:
                                  KvFormat::kFp8, KvFormat::kFloat32};
 
 struct Operands {
-  Shape shape;
+  CacheShape shape;
   KvFormat format;
   std::vector<float> tokens;  // kBlockTokens of keys, as many of values
   std::vector<float> q, out;
 };
 
 Result<KvCache> cache_of(const Operands& operands) {
-  const Shape& s = operands.shape;
+  const CacheShape& s = operands.shape;
   const KvCacheOptions options{.heads = s.kv_heads,
                                .head_size = s.head_size,
                                .format = operands.format,
@@ -48,7 +48,7 @@ Result<KvCache> cache_of(const Operands& operands) {
 
 KernelSample sample(std::shared_ptr<const KvCache> cache,
                     const std::shared_ptr<Operands>& operands) {
-  const Shape& s = operands->shape;
+  const CacheShape& s = operands->shape;
   KernelSample sample;
   sample.isa = cache->isa();
   const bool integers = operands->format == KvFormat::kInt8 || operands->format == KvFormat::kInt4;
@@ -73,7 +73,7 @@ KernelSample sample(std::shared_ptr<const KvCache> cache,
   return sample;
 }
 
-Result<KernelSample> prepare(KvFormat format, const Shape& shape) {
+Result<KernelSample> prepare(KvFormat format, const CacheShape& shape) {
   auto operands = std::make_shared<Operands>();
   operands->shape = shape;
   operands->format = format;
@@ -91,7 +91,7 @@ Result<KernelSample> prepare(KvFormat format, const Shape& shape) {
 
 std::vector<KernelCase> kv_attention_cases() {
   std::vector<KernelCase> cases;
-  for (const Shape& s : kShapes) {
+  for (const CacheShape& s : kShapes) {
     for (const KvFormat format : kFormats) {
       const std::string name =
           fmt::format("{}@{} {}/{}x{}", s.tokens, s.positions, s.heads, s.kv_heads, s.head_size);
