@@ -28,9 +28,9 @@ struct BlockCodec {
   /// The block in the form w = scale * level(code) + offset, if it has that form: codes [elems]
   /// below 2^affine_bits, scales and offsets [elems / affine_elems] (formats/code_form.h).
   void (*affine)(const uint8_t* block, uint8_t* codes, float* scales, float* offsets);
-  int affine_bits;   ///< 0: it has not
-  int affine_elems;  ///< weights that share scale and offset
-  int affine_zero;   ///< offset = -zero * scale; -1: offsets are their own
+  int affine_bits;       ///< 0: it has not
+  int affine_elems;      ///< weights that share scale and offset
+  int affine_zero;       ///< offset = -zero * scale; -1: offsets are their own
   const int8_t* levels;  ///< level of each code; null: the code itself
   /// All scales of a block are finite.
   bool (*is_finite)(const uint8_t* block);

@@ -14,8 +14,8 @@ namespace fewbit {
 namespace kv {
 namespace {
 
-// Queries of one key-value head: from here on a block is decoded once for all of them. Measured on
-// a Sapphire Rapids (docs/kernels-kv_attention.md).
+// Queries of one key-value head: with more, a block is decoded once for all of them. So many rows
+// fit the registers of the other way in two turns; where the two cross has not been measured.
 constexpr int64_t kFewRows = 8;
 // How far ahead of a line that is read another is asked for, measured on the same.
 constexpr int64_t kAheadBytes = 1024;
