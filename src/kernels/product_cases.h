@@ -19,11 +19,18 @@ struct ProductOperands {
   std::vector<float> x, y;
 };
 
+/// What bounds the arithmetic of a product; families that also compute in floats overload it.
+template <class Gemm>
+KernelArithmetic arithmetic_of(const Gemm&) {
+  return KernelArithmetic::kInt8;
+}
+
 template <class Gemm>
 KernelSample product_sample(const Gemm& gemm, int64_t m,
                             const std::shared_ptr<ProductOperands>& operands) {
   KernelSample s;
   s.isa = gemm.isa();
+  s.arithmetic = arithmetic_of(gemm);
   s.bytes = gemm.packed_bytes();
   s.ops = 2.0 * static_cast<double>(m * gemm.rows() * gemm.depth());
   s.run = [=](int threads) {

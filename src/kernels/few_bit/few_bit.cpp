@@ -158,6 +158,9 @@ int64_t FewBitGemm::depth() const {
 int64_t FewBitGemm::packed_bytes() const {
   return impl_->panels.bytes.bytes();
 }
+FewBitActivations FewBitGemm::activations() const {
+  return impl_->activations;
+}
 Isa FewBitGemm::isa() const {
   return impl_->row->isa;
 }

@@ -70,6 +70,7 @@ class FewBitGemm {
   int64_t depth() const;  ///< k
   int64_t packed_bytes() const;
   Isa isa() const;
+  FewBitActivations activations() const;
 
   struct Impl;
 

@@ -4,6 +4,13 @@
 #include "kernels/product_cases.h"
 
 namespace fewbit {
+
+// Found by argument where product_cases wants it.
+static KernelArithmetic arithmetic_of(const FewBitGemm& gemm) {
+  return gemm.activations() == FewBitActivations::kFloat32 ? KernelArithmetic::kFloat32
+                                                           : KernelArithmetic::kInt8;
+}
+
 namespace {
 
 constexpr std::string_view kFormats[] = {
