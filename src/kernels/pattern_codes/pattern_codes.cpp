@@ -75,7 +75,7 @@ struct PatternGemm::Impl {
 namespace {
 
 // Measured on a Sapphire Rapids; see docs/kernels-pattern-codes.md.
-static const int64_t kPrefetchBytes = getenv("PF") ? atoi(getenv("PF")) : 2048;
+constexpr int64_t kPrefetchBytes = 2048;
 
 // Sums of 2 * 127 * k have to stay within int32.
 constexpr int64_t kLongestRow = int64_t{1} << 23;
