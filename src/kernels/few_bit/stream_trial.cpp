@@ -76,11 +76,22 @@ class Trial {
 }  // namespace
 
 StreamTuning streams_of(const Row& row, int threads) {
+  // Asked for at every product: neither a lock nor a name where the thread knows the answer.
+  struct Known {
+    const Row* row = nullptr;
+    int threads = 0;
+    StreamTuning tuning;
+  };
+  static thread_local Known known;
+  if (known.row == &row && known.threads == threads) return known.tuning;
   std::unique_ptr<Trial> trial;  // its memory is wanted only where nothing is known yet
-  return tuned_streams(fmt::format("few_bit/{}", row.label), threads, [&](const StreamTuning& t) {
-    if (trial == nullptr) trial = std::make_unique<Trial>(row, threads);
-    return trial->bytes_per_second(t);
-  });
+  const StreamTuning tuning =
+      tuned_streams(fmt::format("few_bit/{}", row.label), threads, [&](const StreamTuning& t) {
+        if (trial == nullptr) trial = std::make_unique<Trial>(row, threads);
+        return trial->bytes_per_second(t);
+      });
+  known = {&row, threads, tuning};
+  return tuning;
 }
 
 }  // namespace fewbit::few_bit
