@@ -21,4 +21,10 @@ Tensor huge_bytes(int64_t bytes) {
   return Tensor::view(DType::kUint8, {bytes}, memory, std::shared_ptr<void>(memory, std::free));
 }
 
+Tensor huge_copy(const Tensor& bytes) {
+  Tensor copy = huge_bytes(bytes.bytes());
+  std::memcpy(copy.raw(), bytes.raw(), static_cast<size_t>(bytes.bytes()));
+  return copy;
+}
+
 }  // namespace fewbit

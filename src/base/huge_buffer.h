@@ -13,4 +13,7 @@ namespace fewbit {
 /// `bytes` zeroed bytes as uint8 [bytes], aligned to a huge page if there are that many.
 Tensor huge_bytes(int64_t bytes);
 
+/// A copy of a uint8 tensor in such memory.
+Tensor huge_copy(const Tensor& bytes);
+
 }  // namespace fewbit

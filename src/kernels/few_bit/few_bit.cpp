@@ -1,7 +1,6 @@
 #include "kernels/few_bit/few_bit.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "base/check.h"
 #include "base/huge_buffer.h"
@@ -143,9 +142,7 @@ void FewBitGemm::run(const ProductCall& given, int threads) const {
 
 FewBitGemm FewBitGemm::duplicate() const {
   auto impl = std::make_shared<Impl>(*impl_);
-  Tensor& bytes = impl->panels.bytes;
-  bytes = huge_bytes(bytes.bytes());
-  std::memcpy(bytes.raw(), impl_->panels.bytes.raw(), static_cast<size_t>(bytes.bytes()));
+  impl->panels.bytes = huge_copy(impl_->panels.bytes);
   return FewBitGemm(std::move(impl));
 }
 

@@ -267,8 +267,7 @@ void VectorGemm::run(const ProductCall& call, int threads) const {
 
 VectorGemm VectorGemm::duplicate() const {
   auto impl = std::make_shared<Impl>(*impl_);
-  impl->panels = huge_bytes(impl_->panels.bytes());
-  std::memcpy(impl->panels.raw(), impl_->panels.raw(), static_cast<size_t>(impl_->panels.bytes()));
+  impl->panels = huge_copy(impl_->panels);
   return VectorGemm(std::move(impl));
 }
 
